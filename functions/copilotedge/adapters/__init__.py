@@ -1,0 +1,1 @@
+"""Everything that touches the world: DynamoDB, API Gateway, Lambda, Workers AI."""

@@ -1,0 +1,42 @@
+"""Posting to sockets through API Gateway's ``@connections``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+
+POST_TRIES = 6
+_BACKOFF_SECONDS = 0.05
+
+
+class WebSocketGateway:
+    """Implements ``ports.Gateway``."""
+
+    def __init__(self, client: ApiGatewayManagementApiClient) -> None:
+        self._client = client
+
+    async def post(self, connection_id: str, frame: bytes) -> bool:
+        """False when the socket is gone (410). Throttled posts are tried again in place, so order holds.
+
+        Raises ``OSError`` when the gateway does not take the frame.
+        """
+        for attempt in range(POST_TRIES):
+            try:
+                await asyncio.to_thread(self._client.post_to_connection, ConnectionId=connection_id, Data=frame)
+                return True
+            except ClientError as exc:
+                code = exc.response["Error"]["Code"]
+                if code in ("GoneException", "410"):
+                    return False
+                if code not in ("LimitExceededException", "ThrottlingException", "TooManyRequestsException"):
+                    raise OSError(f"the gateway refused a frame: {code}") from exc
+            except BotoCoreError as exc:
+                raise OSError("the gateway does not answer") from exc
+            await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))
+        raise OSError("the gateway throttles this socket")

@@ -1,0 +1,370 @@
+"""The conversation store on DynamoDB: one partition a conversation, every change a compare-and-swap of its ``STATE``.
+
+Ambiguous writes (a time-out whose write may have happened) are safe to repeat: transactions carry the next state's
+nonce as their idempotency token, single writes recognise their own nonce in the item that refuses them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from copilotedge.adapters import items
+from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.models import (
+    Change,
+    Connection,
+    ConversationSettings,
+    Message,
+    Receipt,
+    Snapshot,
+    State,
+)
+from copilotedge.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TRANSACTION_TRIES = 5
+BATCH = 25
+"""Deletes of one BatchWriteItem request (DynamoDB's limit)."""
+
+_TRANSIENT = {
+    "TransactionConflict",
+    "TransactionInProgressException",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+}
+_ANSWERS = {
+    "ConditionalCheckFailedException",
+    "TransactionCanceledException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+"""Errors of writes that their caller reads for itself."""
+
+
+class DynamoDBStore:
+    """Implements ``ports.ConversationStore``. ``max_stored`` bounds what a log may show, ``clock`` is in ms."""
+
+    def __init__(self, client: DynamoDBClient, table: str, max_stored: int, clock: Clock) -> None:
+        self._client = client
+        self._table = table
+        self._max_stored = max_stored
+        self._clock = clock
+
+    async def snapshot(self, conversation_id: str, messages: int) -> Snapshot:
+        """One request, unless more than 1 MB of queue lies above the log."""
+        found: list[dict[str, Any]] = []
+        limit = 2 + messages
+        async for page in self._pages(
+            conversation_id,
+            "sk BETWEEN :low AND :high",
+            {":low": items.MESSAGE, ":high": items.STATE},
+            limit + 20,
+            False,
+        ):
+            found += page
+            if _is_whole(found, messages):
+                break
+        return _to_snapshot(found, messages, self._clock())
+
+    async def state(self, conversation_id: str) -> State | None:
+        key = _plain({"pk": items.partition(conversation_id), "sk": items.STATE})
+        reply = await self._call(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
+        return _live(_item(reply["Item"]), self._clock()) if "Item" in reply else None
+
+    async def messages(
+        self, conversation_id: str, epoch: str, *, after: int, before: int, limit: int, newest: bool
+    ) -> tuple[Message, ...]:
+        span = {":low": items.message_key(epoch, after + 1), ":high": items.message_key(epoch, before - 1)}
+        if before - 1 < after + 1:
+            return ()
+        found: list[dict[str, Any]] = []
+        async for page in self._pages(conversation_id, "sk BETWEEN :low AND :high", span, limit, not newest):
+            found += page
+            if len(found) >= limit:
+                break
+        kept = [items.to_message(item) for item in found[:limit]]
+        return tuple(sorted(kept, key=lambda message: message.seq))
+
+    async def receipt(self, conversation_id: str, message_id: str) -> Receipt | None:
+        key = _plain({"pk": items.partition(conversation_id), "sk": f"{items.RECEIPT}{message_id}"})
+        reply = await self._call(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
+        return items.to_receipt(_item(reply["Item"])) if "Item" in reply else None
+
+    async def commit(self, conversation_id: str, change: Change) -> None:
+        writes = self._writes(conversation_id, change)
+        if len(writes) > 1:
+            await self._transact(writes, change)
+        else:
+            await self._write(writes[0], change)
+
+    async def sweep(self, conversation_id: str) -> int:
+        """Reads upwards, so ``STATE`` comes last: what was listed before it, and it does not know, is dead for good."""
+        found: list[dict[str, Any]] = []
+        async for page in self._pages(conversation_id, "", {}, 1000, True, "pk, sk, epoch, life, expires_at, seq"):
+            found += page
+        state = next((item for item in found if item["sk"] == items.STATE), None)
+        if state is not None and int(state["expires_at"]) * 1000 <= self._clock():
+            state = None
+        dead = [item for item in found if _is_dead(item, state, self._max_stored)]
+        await self._delete(dead)
+        return len(dead)
+
+    async def connect(self, conversation_id: str, connection: Connection) -> None:
+        item = items.from_connection(connection) | {"expires_at": self._clock() // 1000 + items.CONNECTION_SECONDS}
+        key = self._key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")
+        await self._call(self._client.put_item, TableName=self._table, Item=_plain(key | item))
+
+    async def disconnect(self, conversation_id: str, connection_id: str) -> None:
+        key = _plain(self._key(conversation_id, f"{items.CONNECTION}{connection_id}"))
+        await self._call(self._client.delete_item, TableName=self._table, Key=key)
+
+    async def connections(self, conversation_id: str) -> tuple[Connection, ...]:
+        found: list[dict[str, Any]] = []
+        async for page in self._pages(conversation_id, "begins_with(sk, :low)", {":low": items.CONNECTION}, 1000, True):
+            found += page
+        now = self._clock() // 1000
+        return tuple(items.to_connection(item) for item in found if int(item["expires_at"]) > now)
+
+    def _key(self, conversation_id: str, sk: str) -> dict[str, Any]:
+        return {"pk": items.partition(conversation_id), "sk": sk}
+
+    def _writes(self, conversation_id: str, change: Change) -> list[dict[str, Any]]:
+        """The change as transaction items; the one of ``STATE`` first, that of the receipt second."""
+        writes = [self._swap(conversation_id, change)]
+        epoch = change.state.epoch
+        if change.receipt is not None:
+            writes.append(self._put_receipt(conversation_id, change.receipt))
+        put = self._put
+        expires = {"expires_at": self._clock() // 1000 + items.MESSAGE_DAYS * 86_400}
+        for message in change.messages:
+            entry = items.from_message(message) | {"epoch": epoch} | expires
+            writes.append(put(self._key(conversation_id, items.message_key(epoch, message.seq)), entry))
+        for queued in change.queued:
+            entry = items.from_queued(queued) | expires
+            writes.append(put(self._key(conversation_id, items.queue_key(queued)), entry))
+        gone = [items.queue_key(queued) for queued in change.dequeued]
+        gone += [items.message_key(epoch, seq) for seq in change.removed_messages]
+        writes += [self._remove(self._key(conversation_id, sk)) for sk in gone]
+        if change.settings is not None:
+            stored = items.from_settings(change.settings, change.state.life) | expires
+            writes.append(put(self._key(conversation_id, items.SETTINGS), stored))
+        return writes
+
+    def _swap(self, conversation_id: str, change: Change) -> dict[str, Any]:
+        now = self._clock() // 1000
+        if change.expected is None:
+            condition, values = "attribute_not_exists(pk) OR expires_at <= :now", dict[str, Any]({":now": now})
+        else:
+            condition, values = "nonce = :nonce AND expires_at > :now", {":nonce": change.expected.nonce, ":now": now}
+        key = self._key(conversation_id, items.STATE)
+        write = self._remove(key) if change.removes_state else self._put(key, items.from_state(change.state))
+        (inner,) = write.values()
+        inner |= {
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": _plain(values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return write
+
+    def _put_receipt(self, conversation_id: str, receipt: Receipt) -> dict[str, Any]:
+        expires = {"expires_at": self._clock() // 1000 + items.MESSAGE_DAYS * 86_400}
+        key = self._key(conversation_id, f"{items.RECEIPT}{receipt.message_id}")
+        write = self._put(key, items.from_receipt(receipt) | expires)
+        write["Put"] |= {
+            "ConditionExpression": "attribute_not_exists(pk) OR epoch <> :epoch",
+            "ExpressionAttributeValues": _plain({":epoch": receipt.epoch}),
+        }
+        return write
+
+    def _put(self, key: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+        return {"Put": {"TableName": self._table, "Item": _plain(key | item)}}
+
+    def _remove(self, key: dict[str, Any]) -> dict[str, Any]:
+        return {"Delete": {"TableName": self._table, "Key": _plain(key)}}
+
+    async def _transact(self, writes: list[dict[str, Any]], change: Change) -> None:
+        for attempt in range(TRANSACTION_TRIES):
+            try:
+                await self._call(
+                    self._client.transact_write_items,
+                    TransactItems=writes,
+                    ClientRequestToken=change.state.nonce,
+                )
+                return
+            except ClientError as exc:
+                reasons = _reasons(exc)
+                if any(reason == "ConditionalCheckFailed" for reason in reasons):
+                    raise _refusal(reasons, change) from exc
+                if not _TRANSIENT & set(reasons):
+                    raise _unavailable(exc) from exc
+            await asyncio.sleep(0.02 * 2**attempt)
+        raise StateChanged("Too many changes at once.")
+
+    async def _write(self, write: dict[str, Any], change: Change) -> None:
+        ((kind, arguments),) = write.items()
+        method = self._client.put_item if kind == "Put" else self._client.delete_item
+        try:
+            await self._call(method, **arguments)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] == "TransactionConflictException":
+                raise StateChanged("This conversation has changed.") from exc
+            if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise _unavailable(exc) from exc
+            refused: Any = exc.response.get("Item", {})
+            if _item(refused).get("nonce") != change.state.nonce:
+                raise StateChanged("This conversation has changed.") from exc
+
+    async def _delete(self, dead: Sequence[dict[str, Any]]) -> None:
+        """Messages' keys are never used again; the others may be, by a new life, so their deletion is conditional."""
+        plain = [item for item in dead if item["sk"].startswith((items.MESSAGE, items.CONNECTION))]
+        for start in range(0, len(plain), BATCH):
+            await self._delete_batch([_plain(_key_of(item)) for item in plain[start : start + BATCH]])
+        for item in dead:
+            if item not in plain:
+                await self._delete_unchanged(item)
+
+    async def _delete_batch(self, keys: list[dict[str, Any]]) -> None:
+        requests: Any = {self._table: [{"DeleteRequest": {"Key": key}} for key in keys]}
+        for attempt in range(TRANSACTION_TRIES):
+            reply = await self._call(self._client.batch_write_item, RequestItems=requests)
+            requests = reply.get("UnprocessedItems")
+            if not requests:
+                return
+            await asyncio.sleep(0.05 * 2**attempt)
+        raise StoreUnavailable("The store is throttled.", retry_after=5)
+
+    async def _delete_unchanged(self, item: dict[str, Any]) -> None:
+        mark = "life" if item["sk"] == items.SETTINGS else "epoch"
+        try:
+            await self._call(
+                self._client.delete_item,
+                TableName=self._table,
+                Key=_plain(_key_of(item)),
+                ConditionExpression="#mark = :mark",
+                ExpressionAttributeNames={"#mark": mark},
+                ExpressionAttributeValues=_plain({":mark": item[mark]}),
+            )
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise _unavailable(exc) from exc
+
+    async def _pages(
+        self,
+        conversation_id: str,
+        condition: str,
+        values: dict[str, Any],
+        limit: int,
+        forward: bool,
+        projection: str = "",
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        arguments: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": f"pk = :pk AND {condition}" if condition else "pk = :pk",
+            "ExpressionAttributeValues": _plain({":pk": items.partition(conversation_id)} | values),
+            "ScanIndexForward": forward,
+            "ConsistentRead": True,
+            "Limit": limit,
+        }
+        if projection:
+            arguments["ProjectionExpression"] = projection
+        while True:
+            reply = await self._call(self._client.query, **arguments)
+            yield [_item(item) for item in reply["Items"]]
+            if "LastEvaluatedKey" not in reply:
+                return
+            arguments["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+
+    async def _call(self, method: Callable[..., Any], **arguments: Any) -> Any:
+        """Run one request beside the event loop. ``ClientError`` of writes passes through, to be read by the caller."""
+        try:
+            return await asyncio.to_thread(method, **arguments)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] in _ANSWERS:
+                raise
+            raise _unavailable(exc) from exc
+        except BotoCoreError as exc:
+            raise StoreUnavailable("The store does not answer.", retry_after=1) from exc
+
+
+def _is_whole(found: list[dict[str, Any]], messages: int) -> bool:
+    """Whether the pages so far hold the whole queue and enough of the log."""
+    state = next((item for item in found if item["sk"] == items.STATE), None)
+    if state is None:
+        return True
+    queued = sum(item["sk"].startswith(items.QUEUE) and item["epoch"] == state["epoch"] for item in found)
+    log = sum(item["sk"].startswith(items.MESSAGE) for item in found)
+    return queued >= int(state.get("queued", 0)) and (
+        log > 0 or messages == 0 or not int(state.get("message_count", 0))
+    )
+
+
+def _to_snapshot(found: list[dict[str, Any]], messages: int, now: int) -> Snapshot:
+    by_key = {item["sk"]: item for item in found}
+    state = _live(by_key[items.STATE], now) if items.STATE in by_key else None
+    if state is None:
+        return Snapshot()
+    stored = by_key.get(items.SETTINGS)
+    current = [item for item in reversed(found) if item.get("epoch") == state.epoch]
+    log = [items.to_message(item) for item in current if item["sk"].startswith(items.MESSAGE)]
+    return Snapshot(
+        state=state,
+        settings=items.to_settings(stored) if stored and stored.get("life") == state.life else ConversationSettings(),
+        queue=tuple(items.to_queued(item) for item in current if item["sk"].startswith(items.QUEUE)),
+        messages=tuple(log[-messages:] if messages else ()),
+    )
+
+
+def _live(item: dict[str, Any], now: int) -> State | None:
+    state = items.to_state(item)
+    return None if state.is_expired(now) else state
+
+
+def _is_dead(item: dict[str, Any], state: dict[str, Any] | None, max_stored: int) -> bool:
+    if item["sk"] == items.STATE:
+        return False
+    if state is None:
+        return True
+    if item["sk"].startswith(items.CONNECTION):
+        return False
+    if item["sk"] == items.SETTINGS:
+        return bool(item.get("life") != state["life"])
+    if item.get("epoch") != state["epoch"]:
+        return True
+    return item["sk"].startswith(items.MESSAGE) and int(item["seq"]) <= int(state["seq"]) - max_stored
+
+
+def _key_of(item: dict[str, Any]) -> dict[str, Any]:
+    return {"pk": item["pk"], "sk": item["sk"]}
+
+
+def _reasons(exc: ClientError) -> list[str]:
+    """Why a transaction was refused, position by position; the request's own error where it was not a transaction's."""
+    reasons: Any = exc.response.get("CancellationReasons", [])
+    return [reason.get("Code", "None") for reason in reasons] or [exc.response["Error"]["Code"]]
+
+
+def _refusal(reasons: list[str], change: Change) -> StateChanged | ReceiptExists:
+    if change.receipt is not None and reasons[0] != "ConditionalCheckFailed":
+        return ReceiptExists("This message id was taken before.")
+    return StateChanged("This conversation has changed.")
+
+
+def _unavailable(exc: ClientError) -> StoreUnavailable:
+    return StoreUnavailable(f"The store refused: {exc.response['Error']['Code']}.", retry_after=1)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    return {name: serializer.serialize(value) for name, value in values.items()}
+
+
+def _item(item: dict[str, Any]) -> dict[str, Any]:
+    deserializer = TypeDeserializer()
+    return {name: deserializer.deserialize(value) for name, value in item.items()}

@@ -1,0 +1,129 @@
+"""Domain values as items of the table, and back. Every item of a conversation lives in one partition.
+
+=========================  =====================================================================
+``STATE``                  head of the conversation; every change swaps it
+``SETTINGS``               what clients stored: model, user, context
+``QUEUE#<place>#<id>``     user messages that wait
+``MSG#<epoch>#<seq>``      the log
+``ID#<message id>``        receipts of messages whose id the client chose
+``CONN#<connection id>``   sockets
+=========================  =====================================================================
+
+Read downwards from ``STATE``, the table gives the state, the settings, the queue and the newest messages in one query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from copilotedge.models import (
+    Connection,
+    ConversationSettings,
+    Message,
+    QueuedMessage,
+    Receipt,
+    Resume,
+    State,
+    Turn,
+)
+
+Item = Mapping[str, Any]
+
+STATE = "STATE"
+SETTINGS = "SETTINGS"
+QUEUE = "QUEUE#"
+MESSAGE = "MSG#"
+RECEIPT = "ID#"
+CONNECTION = "CONN#"
+
+MESSAGE_DAYS = 30
+"""Safety net behind the janitor: nothing outlives its conversation by more."""
+CONNECTION_SECONDS = 7800
+"""A WebSocket connection lives two hours at most (API Gateway quotas); its row a little longer."""
+
+
+def partition(conversation_id: str) -> str:
+    return f"CONV#{conversation_id}"
+
+
+def message_key(epoch: str, seq: int) -> str:
+    return f"{MESSAGE}{epoch}#{seq:010d}"
+
+
+def queue_key(queued: QueuedMessage) -> str:
+    return f"{QUEUE}{queued.place}#{queued.message_id}"
+
+
+def from_state(state: State) -> dict[str, Any]:
+    return _lean(asdict(state) | {"turn": _lean(asdict(state.turn)) if state.turn else None})
+
+
+def to_state(item: Item) -> State:
+    turn = item.get("turn")
+    known = _known(State, item) | {"turn": Turn(**_known(Turn, turn)) if turn else None}
+    return State(**known)
+
+
+def from_settings(settings: ConversationSettings, life: str) -> dict[str, Any]:
+    context = json.dumps(dict(settings.context), ensure_ascii=False)
+    return _lean({"model": settings.model, "user_id": settings.user_id, "context": context, "life": life})
+
+
+def to_settings(item: Item) -> ConversationSettings:
+    return ConversationSettings(item.get("model", ""), item.get("user_id", ""), json.loads(item.get("context", "{}")))
+
+
+def from_message(message: Message) -> dict[str, Any]:
+    return _lean({key: value for key, value in asdict(message).items() if value})
+
+
+def to_message(item: Item) -> Message:
+    return Message(**{"content": ""} | _known(Message, item))
+
+
+def from_queued(queued: QueuedMessage) -> dict[str, Any]:
+    return _lean(asdict(queued))
+
+
+def to_queued(item: Item) -> QueuedMessage:
+    return QueuedMessage(**_known(QueuedMessage, item))
+
+
+def from_receipt(receipt: Receipt) -> dict[str, Any]:
+    return asdict(receipt)
+
+
+def to_receipt(item: Item) -> Receipt:
+    return Receipt(**_known(Receipt, item))
+
+
+def from_connection(connection: Connection) -> dict[str, Any]:
+    return _lean(asdict(connection))
+
+
+def to_connection(item: Item) -> Connection:
+    resume = item.get("resume")
+    known = _known(Connection, item) | {"resume": Resume(**_known(Resume, resume)) if resume else None}
+    return Connection(**known)
+
+
+def _known(cls: type, item: Item) -> dict[str, Any]:
+    """The attributes that ``cls`` has fields for; not the table's own, nor those of later versions."""
+    fields = cls.__dataclass_fields__  # type: ignore[attr-defined]
+    return {name: _number(value) for name, value in item.items() if name in fields}
+
+
+def _lean(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what says nothing: an item is billed by its size."""
+    kept = {name: value for name, value in values.items() if value is not None and value != "" and value is not False}
+    return {name: Decimal(str(value)) if isinstance(value, float) else value for name, value in kept.items()}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,38 @@
+"""Waking the turn worker: an asynchronous invocation, which Lambda keeps, repeats twice, and then sends to a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from copilotedge.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+
+class TurnWorker:
+    """Implements ``ports.Waker``. The event's shape is ``turn_worker.handler``'s input."""
+
+    def __init__(self, client: LambdaClient, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+        event = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id}
+        await self._invoke(event | ({"connectionId": connection_id} if connection_id else {}))
+
+    async def sweep(self, conversation_id: str) -> None:
+        await self._invoke({"action": "sweep", "conversationId": conversation_id})
+
+    async def _invoke(self, event: dict[str, Any]) -> None:
+        payload = json.dumps(event).encode()
+        try:
+            await asyncio.to_thread(
+                self._client.invoke, FunctionName=self._function, InvocationType="Event", Payload=payload
+            )
+        except (ClientError, BotoCoreError) as exc:
+            raise StoreUnavailable("The worker cannot be reached.", code="worker_unavailable", retry_after=1) from exc

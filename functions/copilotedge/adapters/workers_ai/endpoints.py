@@ -1,0 +1,43 @@
+"""The two endpoints that answer a conversation: where to post, and what."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from copilotedge.errors import ModelRequestRejected
+from copilotedge.models import ModelRequest
+
+Endpoint = Literal["chat-completions", "run"]
+
+_PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9@._:-]+")
+
+
+def url(endpoint: Endpoint, base_url: str, model: str) -> str:
+    """Address to post to. ``base_url`` may end in ``/v1`` or not: both ways of naming a server are about.
+    An AI Gateway has no ``/run/``: it takes ``chat-completions`` only.
+
+    Raises ``ModelRequestRejected`` for a model whose name would lead elsewhere than to ``/run/{model}``.
+    """
+    root = base_url.rstrip("/").removesuffix("/v1")
+    return f"{root}/run/{_path(model)}" if endpoint == "run" else f"{root}/v1/chat/completions"
+
+
+def body(endpoint: Endpoint, request: ModelRequest, model: str) -> dict[str, Any]:
+    common: dict[str, Any] = {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "stream": True,
+    }
+    if request.temperature is not None:
+        common["temperature"] = request.temperature
+    if endpoint == "run":
+        return common
+    return {"model": model, "stream_options": {"include_usage": True}, **common}
+
+
+def _path(model: str) -> str:
+    # The name is the client's, the token in the header the operator's: "../.." must not reach the rest of the API.
+    if all(_PATH_SEGMENT.fullmatch(segment) for segment in model.split("/")):
+        return model
+    raise ModelRequestRejected("There is no such model.", code="unknown_model", detail="not a model's name")

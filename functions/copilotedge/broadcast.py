@@ -1,0 +1,124 @@
+"""Frames to every socket of a conversation: in order on each, and none waiting for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from copilotedge import frames
+from copilotedge.errors import CopilotEdgeError
+from copilotedge.frames import Frame
+from copilotedge.models import Connection
+from copilotedge.ports import ConversationStore, Gateway, Log
+
+MAX_BACKLOG = 1000
+"""Frames that may wait for one socket; a socket further behind is left alone (it sees the hole and resumes)."""
+
+
+class Channel:
+    """The sockets of one conversation, as the holder of its turn speaks to them.
+
+    Frames sent before the sockets are known wait for them. Each socket has an outbox and a task of its own.
+    """
+
+    def __init__(
+        self, conversation_id: str, store: ConversationStore, gateway: Gateway, log: Log, also: str = ""
+    ) -> None:
+        self._conversation_id = conversation_id
+        self._store = store
+        self._gateway = gateway
+        self._log = log
+        self._also = also
+        self._outboxes: dict[str, _Outbox] = {}
+        self._early: list[bytes] | None = []
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def send(self, frame: Frame) -> None:
+        """To every socket, those that are found a moment later included."""
+        for data in frames.encode(frame):
+            if self._early is not None:
+                self._early.append(data)
+            for outbox in self._outboxes.values():
+                outbox.put(data)
+
+    def send_to(self, connection_id: str, frame: Frame) -> None:
+        outbox = self._outboxes.get(connection_id)
+        for data in frames.encode(frame) if outbox else ():
+            outbox.put(data)  # type: ignore[union-attr]
+
+    def update(self, connections: Iterable[Connection]) -> None:
+        """Take note of who is connected now. The first call also delivers what was sent before it."""
+        present = {connection.connection_id for connection in connections} | ({self._also} - {""})
+        for connection_id in present - self._outboxes.keys():
+            self._outboxes[connection_id] = outbox = _Outbox(connection_id, self)
+            for data in self._early or ():
+                outbox.put(data)
+        for connection_id in self._outboxes.keys() - present:
+            self._outboxes.pop(connection_id).stop()
+        self._early = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the sockets are known."""
+        return self._early is None
+
+    def hold_for(self, seconds: float) -> None:
+        """Keep frames back so long: another process may still be posting its last words."""
+        if seconds > 0:
+            self._quiet.clear()
+            asyncio.get_running_loop().call_later(seconds, self._quiet.set)
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until everything sent so far is posted, but no longer than ``seconds``."""
+        waits = [asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=seconds)
+            for wait in late:
+                wait.cancel()
+
+    async def close(self) -> None:
+        """Drop what was not posted and end every task."""
+        tasks = [outbox.stop() for outbox in self._outboxes.values()]
+        self._outboxes.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def post(self, connection_id: str, data: bytes) -> bool:
+        """Post one frame; False when the socket will hear nothing any more."""
+        await self._quiet.wait()
+        try:
+            if await self._gateway.post(connection_id, data):
+                return True
+            await self._store.disconnect(self._conversation_id, connection_id)
+        except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
+            self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
+        return False
+
+
+class _Outbox:
+    def __init__(self, connection_id: str, channel: Channel) -> None:
+        self._connection_id = connection_id
+        self._channel = channel
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._deaf = False
+        self._task = asyncio.create_task(self._run())
+
+    def put(self, data: bytes) -> None:
+        if self._frames.qsize() >= MAX_BACKLOG:
+            self._deaf = True
+        if not self._deaf:
+            self._frames.put_nowait(data)
+
+    async def drained(self) -> None:
+        await self._frames.join()
+
+    def stop(self) -> asyncio.Task[None]:
+        self._task.cancel()
+        return self._task
+
+    async def _run(self) -> None:
+        while True:
+            data = await self._frames.get()
+            if not self._deaf and not await self._channel.post(self._connection_id, data):
+                self._deaf = True
+            self._frames.task_done()

@@ -1,0 +1,322 @@
+"""What clients ask of a conversation, apart from the words of the model.
+
+Each command reads, decides (``transitions``) and commits; where another change came first it reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from copilotedge import transitions
+from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.models import (
+    Change,
+    Connection,
+    ConversationSettings,
+    Message,
+    PromptMessage,
+    Resume,
+    Role,
+    Snapshot,
+    State,
+    Turn,
+)
+from copilotedge.ports import Clock, ConversationStore, Log, Waker
+from copilotedge.runs import Run, run_of
+from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
+
+MAX_LOST_RACES = 100
+"""Lost compare-and-swaps before a command gives up; under 16 simultaneous senders a dozen is normal."""
+
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the log, oldest first. ``more`` tells whether the log goes on in the direction of reading."""
+
+    state: State | None
+    messages: tuple[Message, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it."""
+
+    turn_id: str
+    message_id: str
+    position: int = 0
+    repeated: bool = False
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn stands, from the log: its question and, once there is one, its answer."""
+
+    turn: Turn | None
+    question: Message | None
+    answer: Message | None
+    state: State | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.answer is not None or (self.question is not None and self.question.status != "complete")
+
+
+class Conversations:
+    """Commands and queries of clients. Stateless: one instance serves all conversations."""
+
+    def __init__(
+        self, store: ConversationStore, waker: Waker, rules: Rules, window: int, clock: Clock, log: Log
+    ) -> None:
+        self._store = store
+        self._waker = waker
+        self._rules = rules
+        self._window = window
+        self._clock = clock
+        self._log = log
+
+    async def submit(
+        self, conversation_id: str, submission: Submission, brought: Sequence[PromptMessage] = ()
+    ) -> Submitted:
+        """Take a user message: its turn begins, or it waits in the queue, or it was taken before.
+
+        ``brought`` is history that the client sent along; what of it the log has already is not stored again.
+        Raises ``Conflict`` and ``QueueFull``.
+        """
+
+        def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated, Change | None]:
+            new = replace(submission, context=unknown_of(brought, snapshot.messages))
+            outcome = transitions.submit(snapshot, new, self._rules, self._clock())
+            return outcome, None if isinstance(outcome, Repeated) else outcome.change
+
+        try:
+            outcome, _, snapshot = await self._swap(conversation_id, decide)
+        except ReceiptExists:
+            outcome, snapshot = await self._find_receipt(conversation_id, submission), Snapshot()
+        await self._revive(conversation_id, snapshot.state)
+        return _submitted(conversation_id, submission, outcome, snapshot)
+
+    async def wake(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+        await self._waker.run_turn(conversation_id, turn_id, connection_id)
+
+    async def regenerate(self, conversation_id: str, holder: str = "") -> Submitted:
+        """Begin a turn that answers the last question once more. Raises ``Conflict``."""
+        turn_id = transitions.new_id()
+
+        def decide(snapshot: Snapshot) -> tuple[Began, Change]:
+            began = transitions.regenerate(snapshot, turn_id, holder, self._rules, self._clock())
+            return began, began.change
+
+        began, _, snapshot = await self._swap(conversation_id, decide)
+        run = run_of(conversation_id, snapshot, began.change) if holder else None
+        return Submitted(turn_id, began.turn.message_id, run=run)
+
+    async def cancel(self, conversation_id: str, message_id: str = "") -> bool:
+        """Stop the running turn, or take a waiting message off the queue; False when there was nothing to stop."""
+
+        def decide(snapshot: Snapshot) -> tuple[bool, Change | None]:
+            turn = snapshot.state.turn if snapshot.state else None
+            if message_id and (turn is None or turn.message_id != message_id):
+                change = transitions.withdraw(snapshot, message_id)
+                return change is not None, change
+            return turn is not None, transitions.request_cancel(snapshot.state)
+
+        stopped, _, snapshot = await self._swap(conversation_id, decide)
+        await self._revive(conversation_id, snapshot.state)
+        return stopped
+
+    async def clear(self, conversation_id: str) -> tuple[str, bool]:
+        """Forget all messages. The new epoch, and whether a live turn's holder will tell the sockets.
+
+        Where it will not, the caller has to.
+        """
+
+        def decide(snapshot: Snapshot) -> tuple[tuple[str, bool], Change | None]:
+            change = transitions.clear(snapshot.state, self._rules, self._clock())
+            return _announced(change), change
+
+        result, change, _ = await self._swap(conversation_id, decide)
+        if change is not None:
+            await self._waker.sweep(conversation_id)
+        return result
+
+    async def delete(self, conversation_id: str) -> bool:
+        """End the conversation; as ``clear``, tells whether a holder will announce it."""
+
+        def decide(snapshot: Snapshot) -> tuple[tuple[str, bool], Change | None]:
+            change = transitions.delete(snapshot.state, self._clock())
+            return _announced(change), change
+
+        (_, announced), change, _ = await self._swap(conversation_id, decide)
+        if change is not None and not change.removes_state:
+            await self._waker.sweep(conversation_id)
+        return announced
+
+    async def listen(
+        self, conversation_id: str, connection: Connection, turn_id: str = "", offset: int | None = None
+    ) -> Page:
+        """List a socket that came (back), so that the running turn cannot end without it.
+
+        With an ``offset`` the turn's holder also gives it the text from there on (from 0 if ``turn_id`` is another
+        turn). What the holder sends and what the log holds when this returns leave no gap between them.
+        """
+        wish = None if offset is None else Resume(transitions.new_id(), turn_id, offset)
+        await self._store.connect(conversation_id, replace(connection, resume=wish))
+
+        def decide(snapshot: Snapshot) -> tuple[State | None, Change | None]:
+            return snapshot.state, transitions.note_listener(snapshot.state)
+
+        _, change, snapshot = await self._swap(conversation_id, decide)
+        await self._revive(conversation_id, snapshot.state)
+        return Page(change.state if change else snapshot.state, snapshot.messages, False)
+
+    async def append(self, conversation_id: str, role: Role, content: str, tokens: int) -> tuple[Message, str]:
+        """Store a message without answering it; the message and its epoch. Raises ``Conflict`` while a turn runs."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Change]:
+            change = transitions.append(snapshot, role, content, tokens, self._rules, self._clock())
+            return change, change
+
+        change, _, _ = await self._swap(conversation_id, decide)
+        return change.messages[0], change.state.epoch
+
+    async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
+        snapshot = await self._store.snapshot(conversation_id, 0)
+        return snapshot.state, snapshot.settings
+
+    async def store_settings(
+        self, conversation_id: str, update: Callable[[ConversationSettings], ConversationSettings]
+    ) -> tuple[State, ConversationSettings]:
+        def decide(snapshot: Snapshot) -> tuple[tuple[State, ConversationSettings], Change]:
+            settings = update(snapshot.settings)
+            change = transitions.store_settings(snapshot, settings, self._rules, self._clock())
+            return (change.state, settings), change
+
+        stored, _, _ = await self._swap(conversation_id, decide)
+        return stored
+
+    async def page(self, conversation_id: str, limit: int, before: int = 0, after: int | None = None) -> Page:
+        """The newest ``limit`` messages; those before ``before``, or the oldest ones after ``after``, if given."""
+        if not before and after is None:
+            snapshot = await self._store.snapshot(conversation_id, limit + 1)
+            state, found = snapshot.state, snapshot.messages
+        else:
+            state = await self._store.state(conversation_id)
+            found = await self._range(conversation_id, state, limit + 1, before, after)
+        await self._revive(conversation_id, state)
+        found = tuple(message for message in found if message.seq > self.floor(state))
+        kept = found[:limit] if after is not None else found[-limit:]
+        return Page(state, kept, len(found) > limit)
+
+    async def outcome(self, conversation_id: str, turn_id: str) -> Outcome:
+        """How ``turn_id`` stands. Looks through the newest messages first, then through all."""
+        snapshot = await self._store.snapshot(conversation_id, self._window)
+        state = snapshot.state
+        found = _exchange(snapshot.messages, turn_id)
+        turn = state.turn if state and state.turn and state.turn.turn_id == turn_id else None
+        waits = any(queued.turn_id == turn_id for queued in snapshot.queue)
+        if found == (None, None) and state and not turn and not waits:
+            everything = await self._store.messages(
+                conversation_id, state.epoch, after=0, before=state.seq + 1, limit=state.seq, newest=False
+            )
+            found = _exchange(everything, turn_id)
+        await self._revive(conversation_id, state)
+        return Outcome(turn, *found, state)
+
+    def floor(self, state: State | None) -> int:
+        """Messages up to this seq are evicted, deleted or not."""
+        return state.seq - self._rules.max_stored if state else 0
+
+    async def _range(
+        self, conversation_id: str, state: State | None, limit: int, before: int, after: int | None
+    ) -> tuple[Message, ...]:
+        if state is None:
+            return ()
+        return await self._store.messages(
+            conversation_id,
+            state.epoch,
+            after=max(after or 0, self.floor(state), 0),
+            before=before or state.seq + 1,
+            limit=limit,
+            newest=after is None,
+        )
+
+    async def _swap(
+        self, conversation_id: str, decide: Callable[[Snapshot], tuple[_Outcome, Change | None]]
+    ) -> tuple[_Outcome, Change | None, Snapshot]:
+        """Read, decide, commit; again where another change came first. ``decide`` gives None for nothing to change."""
+        for lost in range(MAX_LOST_RACES):
+            snapshot = await self._store.snapshot(conversation_id, self._window)
+            outcome, change = decide(snapshot)
+            if change is None:
+                return outcome, None, snapshot
+            try:
+                await self._store.commit(conversation_id, change)
+                return outcome, change, snapshot
+            except StateChanged:
+                await asyncio.sleep(random.uniform(0, min(0.01 * 2 ** min(lost, 5), 0.2)))
+        raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
+
+    async def _find_receipt(self, conversation_id: str, submission: Submission) -> Repeated:
+        receipt = await self._store.receipt(conversation_id, submission.message_id)
+        if receipt is None:
+            raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
+        return transitions.match_receipt(receipt, submission)
+
+    async def _revive(self, conversation_id: str, state: State | None) -> None:
+        """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal."""
+        if state is not None and state.turn is not None and not state.turn.is_held(self._clock()):
+            self._log.info("turn_revived", conversation_id=conversation_id, turn_id=state.turn.turn_id)
+            await self._waker.run_turn(conversation_id, state.turn.turn_id)
+
+
+def unknown_of(brought: Sequence[PromptMessage], stored: Sequence[Message]) -> tuple[PromptMessage, ...]:
+    """What of the history that a client sent along comes after what the log has.
+
+    Clients that resend everything send the log's newest messages in one run; a failed question may be missing there,
+    and what is older than the snapshot may be there or not.
+    """
+    answered = [
+        message for message in stored if message.status not in ("failed", "cancelled") or message.role != "user"
+    ]
+    for log in (stored, answered):
+        texts = [(message.role, message.content) for message in log]
+        given = [(message.role, message.content) for message in brought]
+        for end in range(len(given), 0, -1):
+            overlap = min(end, len(texts))
+            if overlap and given[end - overlap : end] == texts[-overlap:]:
+                return tuple(brought[end:])
+    return tuple(brought)
+
+
+def _submitted(
+    conversation_id: str,
+    submission: Submission,
+    outcome: Began | Queued | Repeated,
+    snapshot: Snapshot,
+) -> Submitted:
+    message_id = submission.message_id
+    if isinstance(outcome, Began):
+        run = run_of(conversation_id, snapshot, outcome.change) if submission.holder else None
+        return Submitted(outcome.turn.turn_id, message_id, run=run)
+    if isinstance(outcome, Queued):
+        return Submitted(outcome.turn_id, message_id, position=outcome.position)
+    return Submitted(outcome.turn_id, message_id, repeated=True)
+
+
+def _announced(change: Change | None) -> tuple[str, bool]:
+    return (change.state.epoch, change.state.turn is not None) if change else ("", False)
+
+
+def _exchange(messages: Sequence[Message], turn_id: str) -> tuple[Message | None, Message | None]:
+    own = [message for message in messages if message.turn_id == turn_id]
+    question = next((message for message in own if message.role == "user"), None)
+    answer = next((message for message in own if message.role == "assistant"), None)
+    return question, answer

@@ -1,0 +1,128 @@
+"""Everything that can go wrong, as the callers of the core see it.
+
+::
+
+    CopilotEdgeError                 code
+    ├── InvalidRequest               invalid_request, invalid_json, unknown_type, ...     the caller's input
+    │   └── RequestTooLarge          message_too_large, request_too_large, frame_too_large
+    ├── NotFound                     not_found, route_not_found
+    ├── MethodNotAllowed             method_not_allowed
+    ├── Conflict                     turn_running, message_id_reused, nothing_to_regenerate
+    ├── QueueFull                    queue_full
+    ├── ConversationsDisabled        conversations_disabled
+    ├── TurnFailed                   turn_failed, turn_cancelled
+    ├── ModelError                   the model's side
+    │   ├── ModelRequestRejected     model_request_rejected, unknown_model, model_request_too_large
+    │   ├── ModelNotAllowed          model_not_allowed       (operator's account or token)
+    │   ├── ModelQuotaExhausted      model_quota_exhausted   (daily allocation)
+    │   ├── ModelOutOfCapacity       model_out_of_capacity
+    │   ├── ModelTimeout             model_timeout
+    │   ├── ModelUnavailable         model_unavailable       (5xx, connection refused or reset)
+    │   └── ModelInterrupted         model_interrupted       (cut after the first token)
+    ├── StateChanged                 a lost compare-and-swap: read again and decide again (never reaches a client)
+    ├── ReceiptExists                the message id was taken before (never reaches a client)
+    ├── Fenced                       the turn is no longer ours (never reaches a client)
+    └── StoreUnavailable             store_unavailable
+
+``code`` is stable and for programs; the text is for people. The edge maps class to HTTP status once (``http_errors``).
+"""
+
+from __future__ import annotations
+
+
+class CopilotEdgeError(Exception):
+    """Base of all our errors. ``retry_after`` is in seconds."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, code: str = "", retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.retry_after = retry_after
+
+
+class InvalidRequest(CopilotEdgeError):
+    code = "invalid_request"
+
+
+class RequestTooLarge(InvalidRequest):
+    code = "request_too_large"
+
+
+class NotFound(CopilotEdgeError):
+    code = "not_found"
+
+
+class MethodNotAllowed(CopilotEdgeError):
+    code = "method_not_allowed"
+
+
+class Conflict(CopilotEdgeError):
+    code = "conflict"
+
+
+class QueueFull(CopilotEdgeError):
+    code = "queue_full"
+
+
+class ConversationsDisabled(CopilotEdgeError):
+    code = "conversations_disabled"
+
+
+class TurnFailed(CopilotEdgeError):
+    code = "turn_failed"
+
+
+class ModelError(CopilotEdgeError):
+    """The model gave no (whole) answer. ``detail`` is for the operator's log only."""
+
+    code = "model_error"
+
+    def __init__(self, message: str, *, code: str = "", retry_after: int | None = None, detail: str = "") -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.detail = detail
+
+
+class ModelRequestRejected(ModelError):
+    code = "model_request_rejected"
+
+
+class ModelNotAllowed(ModelError):
+    code = "model_not_allowed"
+
+
+class ModelQuotaExhausted(ModelError):
+    code = "model_quota_exhausted"
+
+
+class ModelOutOfCapacity(ModelError):
+    code = "model_out_of_capacity"
+
+
+class ModelTimeout(ModelError):
+    code = "model_timeout"
+
+
+class ModelUnavailable(ModelError):
+    code = "model_unavailable"
+
+
+class ModelInterrupted(ModelError):
+    code = "model_interrupted"
+
+
+class StateChanged(CopilotEdgeError):
+    code = "state_changed"
+
+
+class ReceiptExists(CopilotEdgeError):
+    code = "receipt_exists"
+
+
+class Fenced(CopilotEdgeError):
+    code = "fenced"
+
+
+class StoreUnavailable(CopilotEdgeError):
+    code = "store_unavailable"

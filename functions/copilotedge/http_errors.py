@@ -1,0 +1,40 @@
+"""Errors as HTTP answers: the one place that maps our error classes to statuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copilotedge import errors
+
+_STATUSES: list[tuple[type[errors.CopilotEdgeError], int]] = [
+    (errors.RequestTooLarge, 413),
+    (errors.InvalidRequest, 400),
+    (errors.NotFound, 404),
+    (errors.ConversationsDisabled, 404),
+    (errors.MethodNotAllowed, 405),
+    (errors.Conflict, 409),
+    (errors.QueueFull, 429),
+    (errors.ModelRequestRejected, 400),
+    (errors.ModelQuotaExhausted, 503),
+    (errors.ModelOutOfCapacity, 503),
+    (errors.ModelTimeout, 504),
+    (errors.ModelError, 502),
+    (errors.TurnFailed, 502),
+    (errors.StoreUnavailable, 503),
+]
+
+
+def status_of(exc: errors.CopilotEdgeError) -> int:
+    if exc.code == "turn_cancelled":
+        return 409
+    return next((status for kind, status in _STATUSES if isinstance(exc, kind)), 500)
+
+
+def body_of(exc: errors.CopilotEdgeError) -> dict[str, Any]:
+    """OpenAI's error shape, which its SDKs read."""
+    kind = "invalid_request_error" if status_of(exc) < 500 else "server_error"
+    return {"error": {"message": exc.message, "type": kind, "param": None, "code": exc.code}}
+
+
+def headers_of(exc: errors.CopilotEdgeError) -> dict[str, str]:
+    return {} if exc.retry_after is None else {"retry-after": str(exc.retry_after)}

@@ -1,0 +1,59 @@
+"""The chat page: static files beside the code, and what they need to know."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from copilotedge.settings import Settings
+
+_FILES = Path(__file__).parent.parent / "web"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+@cache
+def file(name: str) -> tuple[str, str] | None:
+    """Text and content type of one of the page's files; None for any other name."""
+    path = _FILES / name
+    if path.parent != _FILES or path.suffix not in _TYPES or not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8"), _TYPES[path.suffix]
+
+
+def config(settings: Settings) -> dict[str, Any]:
+    """What the page reads at its start."""
+    return {
+        "websocketUrl": settings.websocket_url,
+        "model": settings.model,
+        "notice": settings.page_notice,
+        "maxMessageCharacters": settings.max_message_characters,
+        "conversationsEnabled": settings.enable_conversations,
+    }
+
+
+def headers(settings: Settings) -> dict[str, str]:
+    """The page may run its own scripts and talk to its own two APIs, and nothing else."""
+    socket = urlsplit(settings.websocket_url)
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": f"'self' {socket.scheme}://{socket.netloc}" if socket.netloc else "'self'",
+        "img-src": "'self' data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-cache",
+    }

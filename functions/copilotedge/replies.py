@@ -1,0 +1,170 @@
+"""Chat for a caller that waits: over REST, with a conversation or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from copilotedge import prompts, transitions
+from copilotedge.conversations import Conversations, Outcome, Submitted
+from copilotedge.errors import Conflict, ModelTimeout, TurnFailed
+from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
+from copilotedge.ports import Clock, Model
+from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.runs import Run, TurnEnd
+from copilotedge.settings import Settings
+from copilotedge.transitions import Submission
+from copilotedge.turns import TurnRunner
+
+POLL_SECONDS = (0.1, 0.2, 0.4, 0.8)
+"""Pauses between looks at a turn that another process runs; the last one repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. ``conversation_id`` is empty for a stateless chat."""
+
+    turn_id: str
+    text: str
+    model: str
+    created_at: int
+    conversation_id: str = ""
+    finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """No answer within the caller's time; it will be in the log."""
+
+    conversation_id: str
+    turn_id: str
+    message_id: str
+
+
+class Replies:
+    """Answers chat requests. ``deadline`` (ms) is when the caller has to be told something."""
+
+    def __init__(
+        self, conversations: Conversations, runner: TurnRunner, model: Model, settings: Settings, clock: Clock
+    ) -> None:
+        self._conversations = conversations
+        self._runner = runner
+        self._model = model
+        self._settings = settings
+        self._clock = clock
+
+    async def reply(self, request: ChatRequest, arrival: int, deadline: int, message_id: str = "") -> Reply | Pending:
+        """``message_id`` is the caller's idempotency key, if it sent one. Raises the errors of ``errors``."""
+        conversation_id = request.conversation_id or self._settings.default_conversation_id
+        if not conversation_id or not self._settings.enable_conversations:
+            return await self._stateless(request, deadline)
+        holder = transitions.new_id()
+        submission = Submission(
+            message_id=message_id or transitions.new_id(),
+            content=request.messages[-1].text,
+            arrival=arrival,
+            client_id=bool(message_id),
+            holder=holder,
+            model=request.model or "",
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            instructions=_system_text(request),
+        )
+        taken = await self._conversations.submit(conversation_id, submission, _history(request))
+        if taken.run is not None:
+            return await self._run(taken.run, deadline)
+        return await self._wait(conversation_id, taken, deadline)
+
+    async def _run(self, run: Run, deadline: int) -> Reply | Pending:
+        end = await self._runner.answer(run, deadline)
+        if end.verdict == "out_of_time":
+            return Pending(run.conversation_id, run.turn.turn_id, run.turn.message_id)
+        if end.verdict in ("fenced", "closing"):
+            raise Conflict("The conversation was cleared.", code="conversation_cleared")
+        if end.answer is None:
+            raise end.error or TurnFailed("The answer was cancelled.", code="turn_cancelled")
+        return _reply(run.conversation_id, end.answer, end)
+
+    async def _wait(self, conversation_id: str, taken: Submitted, deadline: int) -> Reply | Pending:
+        """Look at the log until another process has answered."""
+        looks = 0
+        while True:
+            outcome = await self._conversations.outcome(conversation_id, taken.turn_id)
+            if outcome.is_over:
+                return _reply_of(conversation_id, outcome)
+            pause = POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)]
+            if self._clock() + pause * 1000 > deadline:
+                return Pending(conversation_id, taken.turn_id, taken.message_id)
+            await asyncio.sleep(pause)
+            looks += 1
+
+    async def _stateless(self, request: ChatRequest, deadline: int) -> Reply:
+        """Nothing is read or written."""
+        try:
+            async with asyncio.timeout((deadline - self._clock()) / 1000):
+                text, finished = await self._listen(self._request(request))
+        except TimeoutError as exc:
+            raise ModelTimeout("The model took too long to answer.") from exc
+        turn_id = transitions.new_id()
+        return Reply(turn_id, text, finished.model, self._clock(), "", finished.finish_reason or "stop", finished.usage)
+
+    async def _listen(self, request: ModelRequest) -> tuple[str, Finished]:
+        text, finished = "", Finished(Usage(), request.model)
+        async with aclosing(self._model.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    finished = event
+                else:
+                    text += event.text
+        return text, finished
+
+    def _request(self, request: ChatRequest) -> ModelRequest:
+        system = _system_text(request)
+        head = [PromptMessage("system", system)] if system else []
+        last = PromptMessage("user", request.messages[-1].text)
+        return ModelRequest(
+            model=request.model or self._settings.model,
+            messages=(*head, *prompts.window([*_history(request), last], self._settings)),
+            max_tokens=request.max_tokens or self._settings.max_answer_tokens,
+            temperature=request.temperature,
+        )
+
+
+def _history(request: ChatRequest) -> tuple[PromptMessage, ...]:
+    """What comes before the new message; system messages are instructions, not history."""
+    return tuple(
+        PromptMessage(_role(message), message.text)
+        for message in request.messages[:-1]
+        if message.role in ("user", "assistant") and message.text
+    )
+
+
+def _role(message: ChatMessage) -> Role:
+    return "assistant" if message.role == "assistant" else "user"
+
+
+def _system_text(request: ChatRequest) -> str:
+    return "\n\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
+
+
+def _reply(conversation_id: str, answer: Message, end: TurnEnd) -> Reply:
+    reason = end.finish_reason if answer.status == "complete" and end.finish_reason else _FINISH[answer.status]
+    return Reply(answer.turn_id, answer.content, answer.model, answer.timestamp, conversation_id, reason, end.usage)
+
+
+def _reply_of(conversation_id: str, outcome: Outcome) -> Reply:
+    if outcome.answer is None:
+        cancelled = outcome.question is not None and outcome.question.status == "cancelled"
+        raise TurnFailed(
+            "The answer was cancelled." if cancelled else "The answer failed.",
+            code="turn_cancelled" if cancelled else "turn_failed",
+        )
+    answer = outcome.answer
+    usage = Usage(answer.prompt_tokens, answer.tokens - answer.prompt_tokens)
+    finish = _FINISH[answer.status]
+    return Reply(answer.turn_id, answer.content, answer.model, answer.timestamp, conversation_id, finish, usage)
+
+
+_FINISH = {"complete": "stop", "incomplete": "length", "cancelled": "stop", "failed": "stop"}

@@ -1,0 +1,210 @@
+"""What clients send, over HTTP and WebSocket, checked at the edge.
+
+One rule for unknown fields: they are ignored, since OpenAI-style clients send many. Types are strict. Every refusal
+carries a stable code; the codes of sizes and of messages are listed in ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from copilotedge.errors import InvalidRequest, RequestTooLarge
+from copilotedge.settings import Settings
+
+CONVERSATION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_CONTEXT_BYTES = 100_000
+"""Of a conversation's stored context, as JSON; an item of the table holds 400 KB."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+class TextPart(_Request):
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(_Request):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class ChatRequest(_Request):
+    """Body of ``POST /api/copilotedge``: OpenAI's chat completion request, plus ``conversationId``."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    conversation_id: str | None = None
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    stream: bool | None = None
+    temperature: Annotated[float | None, Field(ge=0, le=5)] = None
+    max_tokens: Annotated[int | None, Field(alias="max_tokens", ge=1, le=1_000_000)] = None
+
+
+class AppendRequest(_Request):
+    """Body of ``POST /conversation/{id}/messages``."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str = Field(min_length=1)
+    tokens: int = Field(default=0, ge=0, le=10_000_000)
+
+
+class StateUpdate(_Request):
+    """Body of ``PUT /conversation/{id}/state``; what is left out stays as it is, and ``context`` is merged by key."""
+
+    user_id: str | None = Field(default=None, max_length=256)
+    model: str | None = Field(default=None, max_length=200)
+    context: dict[str, Any] | None = None
+
+    @field_validator("context")
+    @classmethod
+    def _settings_have_their_types(cls, context: dict[str, Any] | None) -> dict[str, Any] | None:
+        prompt, temperature = (context or {}).get("systemPrompt"), (context or {}).get("temperature")
+        if prompt is not None and not isinstance(prompt, str):
+            raise ValueError("systemPrompt must be a string")
+        if temperature is not None and (isinstance(temperature, bool) or not isinstance(temperature, int | float)):
+            raise ValueError("temperature must be a number")
+        if temperature is not None and not 0 <= temperature <= 5:
+            raise ValueError("temperature must be between 0 and 5")
+        return context
+
+
+class ChatFrame(_Request):
+    """A user message over WebSocket; ``id`` makes it safe to send again."""
+
+    type: Literal["chat"]
+    role: Literal["user"]
+    content: str = Field(min_length=1)
+    id: str | None = None
+
+
+class FrameMetadata(_Request):
+    limit: int = Field(default=50, ge=1, le=100)
+    before: int = Field(default=0, ge=0)
+    after_seq: int = Field(default=0, ge=0)
+    epoch: str = Field(default="", max_length=64)
+    turn_id: str | None = Field(default=None, max_length=64)
+    offset: int = Field(default=0, ge=0)
+    message_id: str | None = Field(default=None, max_length=128)
+
+
+class SystemFrame(_Request):
+    type: Literal["system"]
+    content: Literal["get_history", "clear_history", "cancel", "regenerate", "resume", "ping"]
+    metadata: FrameMetadata = FrameMetadata()
+
+
+def parse_chat(body: str, settings: Settings) -> ChatRequest:
+    request = _parse(ChatRequest, _load(body, settings.max_request_bytes))
+    if len(request.messages) > settings.max_messages_per_request:
+        limit = settings.max_messages_per_request
+        raise InvalidRequest(f"A request may carry {limit} messages at most.", code="too_many_messages")
+    for message in request.messages:
+        check_text(message.text, settings)
+    if request.conversation_id is not None:
+        check_conversation_id(request.conversation_id)
+    if request.messages[-1].role != "user" or not request.messages[-1].text:
+        raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
+    return request
+
+
+def parse_append(body: str, settings: Settings) -> AppendRequest:
+    request = _parse(AppendRequest, _load(body, settings.max_request_bytes))
+    check_text(request.content, settings)
+    return request
+
+
+def parse_state_update(body: str, settings: Settings) -> StateUpdate:
+    request = _parse(StateUpdate, _load(body, settings.max_request_bytes))
+    if len(json.dumps(request.context).encode()) > MAX_CONTEXT_BYTES:
+        raise RequestTooLarge(f"The context may take {MAX_CONTEXT_BYTES} bytes at most.", code="context_too_large")
+    return request
+
+
+def parse_frame(body: str, settings: Settings, max_bytes: int) -> ChatFrame | SystemFrame:
+    if len(body) > max_bytes or len(body.encode("utf-8", "replace")) > max_bytes:
+        raise RequestTooLarge(f"A frame may take {max_bytes} bytes at most.", code="frame_too_large")
+    fields = _load(body, max_bytes)
+    if fields.get("type") == "system":
+        return _parse(SystemFrame, fields)
+    if fields.get("type") != "chat":
+        raise InvalidRequest("Unknown message type: send chat or system.", code="unknown_type")
+    frame = _parse(ChatFrame, fields)
+    check_text(frame.content, settings)
+    if frame.id is not None:
+        check_message_id(frame.id)
+    return frame
+
+
+def check_text(text: str, settings: Settings) -> None:
+    limit = settings.max_message_characters
+    if len(text) > limit:
+        raise RequestTooLarge(f"A message may have {limit} characters at most.", code="message_too_large")
+
+
+def check_conversation_id(conversation_id: str) -> str:
+    if not CONVERSATION_ID.fullmatch(conversation_id):
+        raise InvalidRequest(
+            "A conversation id has 1 to 128 characters: letters, digits and . _ : @ -", code="invalid_conversation_id"
+        )
+    return conversation_id
+
+
+def check_message_id(message_id: str) -> str:
+    if not MESSAGE_ID.fullmatch(message_id):
+        raise InvalidRequest("A message id has 1 to 128 visible ASCII characters.", code="invalid_message_id")
+    return message_id
+
+
+def parse_count(text: str | None, name: str, default: int, low: int, high: int) -> int:
+    """A whole number of the query string, between ``low`` and ``high``."""
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,15}", text) or not low <= int(text) <= high:
+        raise InvalidRequest(f"{name} must be a whole number from {low} to {high}.", code="invalid_parameter")
+    return int(text)
+
+
+def _load(body: str, max_bytes: int) -> dict[str, Any]:
+    if len(body.encode("utf-8", "replace")) > max_bytes:
+        raise RequestTooLarge(f"A request may take {max_bytes} bytes at most.", code="request_too_large")
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest("The message is not valid JSON.", code="invalid_json") from exc
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The message must be a JSON object.", code="invalid_json")
+    return fields
+
+
+def _parse(model: type[_Model], fields: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as exc:
+        raise _refusal(exc) from exc
+
+
+_CODES = {"role": "invalid_role", "content": "invalid_content", "messages": "invalid_messages"}
+
+
+def _refusal(exc: ValidationError) -> InvalidRequest:
+    """Names the first field that is wrong; never repeats what was sent."""
+    first = exc.errors(include_input=False, include_url=False, include_context=False)[0]
+    path = [str(step) for step in first["loc"]]
+    names = [step for step in path if step in _CODES]
+    code = _CODES[names[-1]] if names else "invalid_request"
+    return InvalidRequest(f"{'.'.join(path) or 'body'}: {first['msg']}", code=code)

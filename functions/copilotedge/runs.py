@@ -1,0 +1,64 @@
+"""One attempt at a turn, while it runs, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from copilotedge.errors import Fenced, ModelError
+from copilotedge.models import Change, ConversationSettings, Message, Snapshot, State, Turn, Usage
+
+Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "fenced", "out_of_time"]
+
+
+@dataclass(slots=True)
+class Run:
+    """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
+
+    ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames.
+    """
+
+    conversation_id: str
+    state: State
+    turn: Turn
+    settings: ConversationSettings
+    messages: tuple[Message, ...]
+    text: str = ""
+    sent: int = 0
+    index: int = 0
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    finish_reason: str = ""
+    error: ModelError | None = None
+    resumed: set[str] = field(default_factory=set)
+
+    @property
+    def question(self) -> Message:
+        return self.messages[-1]
+
+    def is_still_mine(self, current: Turn | None) -> bool:
+        mine = (self.turn.turn_id, self.turn.holder, self.turn.attempt)
+        return current is not None and (current.turn_id, current.holder, current.attempt) == mine
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """How a turn ended: ``answer`` is what the log keeps, ``next`` the turn that this holder has begun along with it."""
+
+    verdict: Verdict
+    answer: Message | None = None
+    finish_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    error: ModelError | None = None
+    next: Run | None = None
+
+
+def run_of(conversation_id: str, snapshot: Snapshot, change: Change) -> Run:
+    """The run that a committed ``change`` has begun or claimed, in the light of the ``snapshot`` it was made from."""
+    turn = change.state.turn
+    if turn is None:
+        raise Fenced("This change began no turn.")
+    known = {message.seq: message for message in (*snapshot.messages, *change.messages)}
+    hidden = {turn.replaces, *change.removed_messages}
+    log = tuple(known[seq] for seq in sorted(known) if seq <= turn.question_seq and seq not in hidden)
+    return Run(conversation_id, change.state, turn, snapshot.settings, log)

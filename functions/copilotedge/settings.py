@@ -1,0 +1,75 @@
+"""Settings, as the template's parameters hand them to the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field an environment variable, of the same name in capitals; ``template.yaml`` describes each.
+
+    Empty variables count as unset.
+    """
+
+    table_name: str = ""
+    turn_worker_function: str = ""
+    websocket_endpoint: str = ""
+    workers_ai_base_url: str = ""
+    api_token_secret_arn: str = ""
+    model: str = "@cf/meta/llama-3.1-8b-instruct"
+    fallback_model: str = ""
+    model_endpoint: str = "chat-completions"
+    model_timeout_seconds: float = 30.0
+    model_max_tries: int = 3
+    max_answer_tokens: int = 1024
+    max_answer_characters: int = 90_000
+    enable_conversations: bool = True
+    default_conversation_id: str = ""
+    inactivity_hours: float = 24.0
+    history_window_messages: int = 40
+    history_window_characters: int = 24_000
+    max_stored_messages: int = 1000
+    max_queued_messages: int = 20
+    max_message_characters: int = 10_000
+    max_request_bytes: int = 1_048_576
+    max_messages_per_request: int = 100
+    lease_seconds: float = 20.0
+    max_attempts: int = 4
+    rest_time_budget_seconds: float = 25.0
+    page_notice: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises ``ValueError`` naming the variable that does not parse."""
+        given = {f.name: environment.get(f.name.upper(), "") for f in fields(cls)}
+        return cls(**{name: _parse(name, text, getattr(cls(), name)) for name, text in given.items() if text})
+
+    @property
+    def websocket_url(self) -> str:
+        """Where clients connect; the same address as the management endpoint, with the WebSocket scheme."""
+        return self.websocket_endpoint.replace("http", "ws", 1)
+
+    @property
+    def snapshot_messages(self) -> int:
+        """Messages that a snapshot reads: the window, and an exchange that a regeneration leaves out of it."""
+        return self.history_window_messages + 2
+
+    @property
+    def inactivity_ms(self) -> int:
+        return int(self.inactivity_hours * 3_600_000)
+
+    @property
+    def lease_ms(self) -> int:
+        return int(self.lease_seconds * 1000)
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return text.lower() in ("1", "true", "yes", "on")
+    try:
+        return type(default)(text)
+    except ValueError as exc:
+        raise ValueError(f"{name.upper()} must be {type(default).__name__}, not {text!r}") from exc

@@ -1,0 +1,161 @@
+"""What a socket may ask, and what it is told at once; the words of a turn come from its holder (``turns``)."""
+
+from __future__ import annotations
+
+from copilotedge import frames
+from copilotedge.broadcast import Channel
+from copilotedge.conversations import Conversations, Page, Submitted
+from copilotedge.errors import Conflict, CopilotEdgeError
+from copilotedge.frames import Frame
+from copilotedge.models import Connection
+from copilotedge.ports import Clock, ConversationStore, Gateway, Log
+from copilotedge.requests import ChatFrame, FrameMetadata, parse_frame
+from copilotedge.settings import Settings
+from copilotedge.transitions import Submission, new_id
+
+FLUSH_SECONDS = 5.0
+RESUME_PAGE = 100
+"""Messages read at once for a socket that missed some."""
+
+
+class Sockets:
+    """Connections of all conversations and their frames. Stateless: one instance serves them all."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        store: ConversationStore,
+        gateway: Gateway,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._conversations = conversations
+        self._store = store
+        self._gateway = gateway
+        self._settings = settings
+        self._clock = clock
+        self._log = log
+
+    async def connect(self, conversation_id: str, connection: Connection) -> None:
+        await self._store.connect(conversation_id, connection)
+
+    async def disconnect(self, conversation_id: str, connection_id: str) -> None:
+        await self._store.disconnect(conversation_id, connection_id)
+
+    async def receive(self, conversation_id: str, connection: Connection, body: str, arrival: int) -> str:
+        """Serve one frame; whatever is wrong with it is told to its sender. The error's code, or an empty string."""
+        message_id = ""
+        try:
+            frame = parse_frame(body, self._settings, frames.MAX_FRAME_BYTES)
+            if isinstance(frame, ChatFrame):
+                message_id = frame.id or ""
+                await self._chat(conversation_id, connection, frame, arrival)
+            else:
+                await self._system(conversation_id, connection, frame.content, frame.metadata)
+        except CopilotEdgeError as exc:
+            await self._tell(connection, frames.error(exc, messageId=message_id))
+            return exc.code
+        return ""
+
+    async def announce(self, conversation_id: str, *announced: Frame) -> None:
+        """Tell every socket of a conversation in which no turn runs."""
+        channel = Channel(conversation_id, self._store, self._gateway, self._log)
+        try:
+            channel.update(await self._store.connections(conversation_id))
+            for frame in announced:
+                channel.send(frame)
+            await channel.flush(FLUSH_SECONDS)
+        finally:
+            await channel.close()
+
+    async def _tell(self, connection: Connection, *told: Frame) -> None:
+        for frame in told:
+            for data in frames.encode(frame):
+                await self._gateway.post(connection.connection_id, data)
+
+    async def _chat(self, conversation_id: str, connection: Connection, frame: ChatFrame, arrival: int) -> None:
+        submission = Submission(frame.id or new_id(), frame.content, arrival, client_id=frame.id is not None)
+        taken = await self._conversations.submit(conversation_id, submission)
+        if taken.repeated:
+            await self._repeat(conversation_id, connection, taken)
+        elif taken.position:
+            await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, taken.position))
+        else:
+            await self._conversations.wake(conversation_id, taken.turn_id, connection.connection_id)
+
+    async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
+        """The message was taken before: its answer again, or the running turn's text so far, or its place."""
+        await self._conversations.listen(conversation_id, connection, offset=0)
+        outcome = await self._conversations.outcome(conversation_id, taken.turn_id)
+        if outcome.state is None:
+            return
+        if outcome.question is None:
+            await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, 1))
+            return
+        told = [frames.chat(outcome.question, outcome.state.epoch)]
+        if outcome.answer is not None:
+            told.append(frames.chat(outcome.answer, outcome.state.epoch))
+        if outcome.is_over:
+            told.append(frames.ended(outcome.question, outcome.answer))
+        await self._tell(connection, *told)
+
+    async def _system(
+        self, conversation_id: str, connection: Connection, command: str, metadata: FrameMetadata
+    ) -> None:
+        if command == "ping":
+            await self._store.connect(conversation_id, connection)
+            await self._tell(connection, frames.system("pong"))
+        elif command == "get_history":
+            await self._history(conversation_id, connection, metadata)
+        elif command == "clear_history":
+            await self._clear(conversation_id, connection)
+        elif command == "cancel":
+            await self._cancel(conversation_id, metadata.message_id or "")
+        elif command == "regenerate":
+            taken = await self._conversations.regenerate(conversation_id)
+            await self._conversations.wake(conversation_id, taken.turn_id, connection.connection_id)
+        else:
+            await self._resume(conversation_id, connection, metadata)
+
+    async def _history(self, conversation_id: str, connection: Connection, metadata: FrameMetadata) -> None:
+        await self._conversations.listen(conversation_id, connection)
+        page = await self._conversations.page(conversation_id, metadata.limit, before=metadata.before)
+        entries = [frames.history_entry(message) for message in page.messages]
+        kept = page.messages[-frames.fitting(reversed(entries)) :] if entries else ()
+        epoch, total = (page.state.epoch, page.state.total_tokens) if page.state else ("", 0)
+        more = page.more or len(kept) < len(page.messages)
+        await self._tell(connection, frames.history(conversation_id, epoch, kept, total, more))
+
+    async def _clear(self, conversation_id: str, connection: Connection) -> None:
+        epoch, holder_tells = await self._conversations.clear(conversation_id)
+        await self._tell(connection, frames.system("history_cleared", epoch=epoch))
+        if not holder_tells:
+            await self.announce(conversation_id, frames.system("conversation_cleared", epoch=epoch))
+
+    async def _cancel(self, conversation_id: str, message_id: str) -> None:
+        if not await self._conversations.cancel(conversation_id, message_id):
+            raise Conflict("There is no answer to stop.", code="nothing_to_cancel")
+
+    async def _resume(self, conversation_id: str, connection: Connection, metadata: FrameMetadata) -> None:
+        page = await self._conversations.listen(conversation_id, connection, metadata.turn_id or "", metadata.offset)
+        epoch = page.state.epoch if page.state else ""
+        after = metadata.after_seq
+        if metadata.epoch and metadata.epoch != epoch:
+            await self._tell(connection, frames.system("conversation_cleared", epoch=epoch))
+            after = 0
+        last = await self._missed(conversation_id, connection, after, epoch)
+        turn_id = page.state.turn.turn_id if page.state and page.state.turn else None
+        await self._tell(connection, frames.system("resumed", epoch=epoch, lastSeq=last, turnId=turn_id))
+
+    async def _missed(self, conversation_id: str, connection: Connection, after: int, epoch: str) -> int:
+        """Every message after ``after``, as ``chat`` frames; the last one's seq."""
+        more = True
+        while more:
+            page: Page = await self._conversations.page(conversation_id, RESUME_PAGE, after=after)
+            if page.state is None or page.state.epoch != epoch:
+                return after
+            await self._tell(connection, *(frames.chat(message, epoch) for message in page.messages))
+            after = page.messages[-1].seq if page.messages else after
+            more = page.more
+        return after

@@ -1,0 +1,50 @@
+"""The model's words on their way to the sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+from copilotedge import frames
+from copilotedge.broadcast import Channel
+from copilotedge.ports import Clock
+from copilotedge.runs import Run
+
+COALESCE_SECONDS = 0.04
+"""The first words go out at once; later ones are collected this long, for callbacks are billed and throttled."""
+
+
+class Speech:
+    """Turns the model's pieces of text into delta frames, as long as the lease of ``run`` lasts."""
+
+    def __init__(self, run: Run, channel: Channel, clock: Clock) -> None:
+        self._run = run
+        self._channel = channel
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+
+    def say(self, text: str) -> None:
+        if not self._run.text:
+            self._channel.send(frames.status("streaming", self._run.turn))
+        self._run.text += text
+        if self._timer is None:
+            self._send()
+
+    def stop(self) -> None:
+        """Say no more; what was collected stays unsaid until ``flush``."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def flush(self) -> bool:
+        """Send what was collected; False when there was nothing, or the lease has run out."""
+        run = self._run
+        if len(run.text) == run.sent or self._clock() >= run.turn.lease_until:
+            return False
+        self._channel.send(frames.delta(run.turn, run.index, run.sent, run.text[run.sent :]))
+        run.sent = len(run.text)
+        run.index += 1
+        return True
+
+    def _send(self) -> None:
+        self._timer = None
+        if self.flush():
+            self._timer = asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._send)

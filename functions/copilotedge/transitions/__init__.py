@@ -1,0 +1,62 @@
+"""A conversation as a state machine: what was read, and a command, give the change to commit.
+
+Nothing here does I/O, reads a clock or waits. Two invariants carry the rest:
+
+* every change is a compare-and-swap of the state, so all changes of a conversation form one sequence;
+* the turn slot is free only when the queue is empty: a turn's end begins the next one in the same change, so a
+  message can never wait in a queue that nobody looks after.
+
+::
+
+    intake    a message comes in: its turn begins, or it waits, or it was taken before
+    leases    who may run the turn: claim, renew, hand over, cancel
+    endings   a turn ends, and the next one begins
+    lives     clear, delete, settings; a conversation is born
+    steps     what all of them are made of
+"""
+
+from copilotedge.transitions.endings import abandon, answer_id, close, complete
+from copilotedge.transitions.intake import (
+    Began,
+    Queued,
+    Repeated,
+    Submission,
+    append,
+    fingerprint,
+    match_receipt,
+    regenerate,
+    submit,
+    withdraw,
+)
+from copilotedge.transitions.leases import claim, hand_over, note_listener, renew, request_cancel
+from copilotedge.transitions.lives import clear, delete, store_settings
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, Rules, new_id
+
+__all__ = [
+    "CLAIM_GRACE_MS",
+    "LAST_WORDS_MS",
+    "Began",
+    "Queued",
+    "Repeated",
+    "Rules",
+    "Submission",
+    "abandon",
+    "answer_id",
+    "append",
+    "claim",
+    "clear",
+    "close",
+    "complete",
+    "delete",
+    "fingerprint",
+    "hand_over",
+    "match_receipt",
+    "new_id",
+    "note_listener",
+    "regenerate",
+    "renew",
+    "request_cancel",
+    "store_settings",
+    "submit",
+    "withdraw",
+]

@@ -1,0 +1,100 @@
+"""A turn ends, and in the same change the next one begins if a message waits.
+
+``snapshot.queue`` must be complete when ``snapshot.state.queued`` is not 0. All raise ``Fenced`` when the turn is no
+longer its holder's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, Turn, Usage
+from copilotedge.transitions.leases import held
+from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, new_turn, next_state, question_of, touch
+
+
+def complete(
+    snapshot: Snapshot, turn: Turn, text: str, usage: Usage, status: MessageStatus, model: str, rules: Rules, now: int
+) -> Change:
+    """Append the answer."""
+    state, current = held(snapshot.state, turn)
+    answer = Message(
+        seq=state.seq + 1,
+        role="assistant",
+        content=text,
+        timestamp=now,
+        message_id=answer_id(turn),
+        turn_id=turn.turn_id,
+        tokens=usage.total_tokens,
+        prompt_tokens=usage.prompt_tokens,
+        status=status,
+        model=model,
+        replaces=current.replaces,
+    )
+    ended = next_state(
+        state,
+        seq=answer.seq,
+        message_count=state.message_count + (0 if current.replaces else 1),
+        total_tokens=state.total_tokens + usage.total_tokens,
+    )
+    removed = (current.replaces,) if current.replaces else ()
+    return _end(snapshot, ended, current, (answer,), removed, rules, now)
+
+
+def abandon(snapshot: Snapshot, turn: Turn, question: Message, status: MessageStatus, rules: Rules, now: int) -> Change:
+    """End without an answer: the question stays, marked ``failed`` or ``cancelled``.
+
+    A regeneration that is abandoned leaves the earlier answer, and the question, as they were.
+    """
+    state, current = held(snapshot.state, turn)
+    marked = () if current.replaces else (replace(question, status=status),)
+    return _end(snapshot, next_state(state), current, marked, (), rules, now)
+
+
+def close(snapshot: Snapshot, turn: Turn, rules: Rules, now: int) -> Change:
+    """Let go of a turn that a clear has ended."""
+    state, current = held(snapshot.state, turn)
+    return _end(snapshot, next_state(state), current, (), (), rules, now)
+
+
+def answer_id(turn: Turn) -> str:
+    """Message id of the answer that this attempt at the turn gives."""
+    return f"{turn.turn_id}-{turn.attempt}"
+
+
+def _end(
+    snapshot: Snapshot,
+    ended: State,
+    turn: Turn,
+    messages: tuple[Message, ...],
+    removed: tuple[int, ...],
+    rules: Rules,
+    now: int,
+) -> Change:
+    if ended.queued:
+        return _begin_next(snapshot, ended, turn.holder, messages, removed, rules, now)
+    freed = touch(replace(ended, turn=None, voice_until=now + LAST_WORDS_MS), rules, now)
+    return Change(expected=snapshot.state, state=freed, messages=messages, removed_messages=removed)
+
+
+def _begin_next(
+    snapshot: Snapshot,
+    ended: State,
+    holder: str,
+    messages: tuple[Message, ...],
+    removed: tuple[int, ...],
+    rules: Rules,
+    now: int,
+) -> Change:
+    first = min(snapshot.queue, key=lambda queued: queued.place)
+    turn = new_turn(first.turn_id, first.message_id, ended.seq + 1, holder, rules, now)
+    turn = replace(turn, model=first.model, temperature=first.temperature, max_tokens=first.max_tokens)
+    question = question_of(turn, first.content, first.instructions, now)
+    begun = replace(ended, seq=question.seq, message_count=ended.message_count + 1, queued=ended.queued - 1, turn=turn)
+    return Change(
+        expected=snapshot.state,
+        state=touch(begun, rules, now),
+        messages=(*messages, question),
+        removed_messages=removed,
+        dequeued=(first,),
+    )

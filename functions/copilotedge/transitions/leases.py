@@ -1,0 +1,63 @@
+"""Who may run the turn, and what others may tell its holder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from copilotedge.errors import Conflict, Fenced
+from copilotedge.models import Change, State, Turn
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, next_state
+
+
+def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int) -> Change:
+    """Take over a turn that no one holds. Raises ``Fenced`` when it is gone, ``Conflict`` while another holds it."""
+    state, turn = running(state, turn_id)
+    if turn.holder and turn.is_held(now):
+        raise Conflict("Another worker holds this turn.", code="turn_running")
+    taken = replace(turn, holder=holder, attempt=turn.attempt + 1, lease_until=now + rules.lease_ms)
+    return Change(expected=state, state=next_state(state, turn=taken))
+
+
+def renew(state: State | None, turn: Turn, rules: Rules, now: int) -> Change:
+    """Raises ``Fenced`` when ``turn`` is no longer its holder's."""
+    state, current = held(state, turn)
+    return Change(expected=state, state=next_state(state, turn=replace(current, lease_until=now + rules.lease_ms)))
+
+
+def hand_over(state: State | None, turn: Turn, now: int) -> Change:
+    """Give the turn back, for a worker to claim. Raises ``Fenced``."""
+    state, current = held(state, turn)
+    released = replace(current, holder="", lease_until=now + CLAIM_GRACE_MS)
+    return Change(expected=state, state=next_state(state, turn=released))
+
+
+def request_cancel(state: State | None) -> Change | None:
+    """None when nothing runs, or its cancellation is under way already."""
+    if state is None or state.turn is None or state.turn.cancel or state.turn.closing:
+        return None
+    return Change(expected=state, state=next_state(state, turn=replace(state.turn, cancel=True)))
+
+
+def note_listener(state: State | None) -> Change | None:
+    """Make the turn's holder look at the sockets once more before the turn can end; None when nothing runs.
+
+    The holder's own change will lose its race, and it reads again.
+    """
+    if state is None or state.turn is None:
+        return None
+    return Change(expected=state, state=next_state(state))
+
+
+def running(state: State | None, turn_id: str) -> tuple[State, Turn]:
+    """Raises ``Fenced`` when another turn runs, or none."""
+    if state is None or state.turn is None or state.turn.turn_id != turn_id:
+        raise Fenced("This turn has ended.")
+    return state, state.turn
+
+
+def held(state: State | None, turn: Turn) -> tuple[State, Turn]:
+    """The turn as it stands now, if its holder still is the one of ``turn``. Raises ``Fenced``."""
+    state, current = running(state, turn.turn_id)
+    if (current.holder, current.attempt) != (turn.holder, turn.attempt):
+        raise Fenced("This turn was taken over.")
+    return state, current

@@ -1,0 +1,81 @@
+"""What every transition is made of: the rules, the next state, ids and times."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+from copilotedge.models import Message, State, Turn
+
+CLAIM_GRACE_MS = 10_000
+"""How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
+
+LAST_WORDS_MS = 250
+"""How long a holder may go on posting after its turn has ended in the store. The next holder keeps silent until then,
+so that sockets hear turns one after the other although two processes speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that transitions depend on; times in milliseconds."""
+
+    inactivity_ms: int = 86_400_000
+    lease_ms: int = 20_000
+    max_queued: int = 20
+    max_stored: int = 1000
+    max_attempts: int = 4
+
+
+def next_state(state: State, **changes: Any) -> State:
+    """The next version of ``state``, with a nonce of its own."""
+    return replace(state, version=state.version + 1, nonce=new_id(), **changes)
+
+
+def touch(state: State, rules: Rules, now: int) -> State:
+    """Mark activity: the conversation lives on."""
+    return replace(state, last_activity=now, expires_at=seconds(now + rules.inactivity_ms))
+
+
+def born(rules: Rules, now: int) -> State:
+    """First state of a conversation's life."""
+    life = next_epoch(now, "")
+    return State(
+        version=1,
+        nonce=new_id(),
+        life=life,
+        epoch=life,
+        seq=0,
+        queued=0,
+        message_count=0,
+        total_tokens=0,
+        created_at=now,
+        last_activity=now,
+        expires_at=seconds(now + rules.inactivity_ms),
+    )
+
+
+def new_turn(turn_id: str, message_id: str, question_seq: int, holder: str, rules: Rules, now: int) -> Turn:
+    """A turn held by ``holder``, or, without one, to be claimed by a worker."""
+    lease = rules.lease_ms if holder else CLAIM_GRACE_MS
+    return Turn(turn_id, message_id, question_seq, holder, attempt=1 if holder else 0, lease_until=now + lease)
+
+
+def question_of(turn: Turn, content: str, instructions: str, now: int) -> Message:
+    return Message(turn.question_seq, "user", content, now, turn.message_id, turn.turn_id, instructions=instructions)
+
+
+def new_id() -> str:
+    """128 random bits, as 32 hexadecimal characters."""
+    return secrets.token_hex(16)
+
+
+def next_epoch(now: int, previous: str) -> str:
+    """Time-ordered and unique; later than ``previous`` even when this clock is behind the one that made it."""
+    floor = int(previous.partition("-")[0]) + 1 if previous else 0
+    return f"{max(now, floor):013d}-{secrets.token_hex(4)}"
+
+
+def seconds(milliseconds: int) -> int:
+    """Rounded up."""
+    return -(-milliseconds // 1000)

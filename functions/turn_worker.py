@@ -1,0 +1,45 @@
+"""Lambda that runs turns, invoked asynchronously: Lambda repeats a failed event twice, then sends it to the queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from copilotedge.wiring import Application, application, now
+
+MARGIN_MS = 15_000
+"""Kept of the function's time for ending a turn in good order."""
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    handle(application(), event, context)
+
+
+def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
+    """Run a turn or sweep a conversation.
+
+    Events: ``{"action": "run_turn", "conversationId", "turnId", "connectionId"?}`` and
+    ``{"action": "sweep", "conversationId"}``. Raises on anything unforeseen, for Lambda to repeat the event; doing the
+    same twice is harmless.
+    """
+    conversation_id = event["conversationId"]
+    if event["action"] == "sweep":
+        deleted = app.run(app.store.sweep(conversation_id))
+        app.log.info("swept", conversation_id=conversation_id, deleted=deleted)
+        return
+    deadline = now() + context.get_remaining_time_in_millis() - MARGIN_MS
+    app.run(_run_turn(app, event, context.aws_request_id, deadline))
+
+
+async def _run_turn(app: Application, event: dict[str, Any], holder: str, deadline: int) -> None:
+    run = await app.runner.claim(event["conversationId"], event["turnId"], holder)
+    if run is None:
+        app.log.info("turn_not_claimed", conversation_id=event["conversationId"], turn_id=event["turnId"])
+        return
+    try:
+        await app.runner.serve(run, deadline, event.get("connectionId", ""))
+    except Exception:
+        if run.turn.attempt >= app.settings.max_attempts:
+            await app.runner.give_up(run)
+        raise

@@ -1,0 +1,67 @@
+/** What the browser remembers: which conversation is open, and what was typed or sent but not yet accepted. */
+
+const ID = /^[A-Za-z0-9._:@-]{1,128}$/;
+const PREFIX = "copilotedge:";
+
+/** A random UUID; also where the page is not a secure context and `crypto.randomUUID` is missing. */
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/** The conversation of the address bar, else the last one, else a new one; written back to both. */
+export function openConversation() {
+  const asked = new URL(location.href).searchParams.get("conversationId") ?? "";
+  const last = read(() => localStorage, "conversation") ?? "";
+  const id = [asked, last].find((candidate) => ID.test(candidate)) ?? newId();
+  write(() => localStorage, "conversation", id);
+  history.replaceState(null, "", addressOf(id));
+  return id;
+}
+
+export function addressOf(id) {
+  const url = new URL(location.href);
+  url.searchParams.set("conversationId", id);
+  return url.href;
+}
+
+/** Per tab and conversation: the unfinished text, and the messages that the server has not logged yet. */
+export class Drafts {
+  constructor(id) {
+    this.id = id;
+  }
+  get text() {
+    return read(() => sessionStorage, `draft:${this.id}`) ?? "";
+  }
+  set text(text) {
+    write(() => sessionStorage, `draft:${this.id}`, text);
+  }
+  get unsent() {
+    return read(() => sessionStorage, `outbox:${this.id}`) ?? [];
+  }
+  set unsent(messages) {
+    write(() => sessionStorage, `outbox:${this.id}`, messages);
+  }
+}
+
+// Storage may be forbidden or full: then the page works, it only forgets.
+function read(storage, key) {
+  try {
+    return JSON.parse(storage().getItem(PREFIX + key));
+  } catch {
+    return null;
+  }
+}
+
+function write(storage, key, value) {
+  try {
+    if (value.length) storage().setItem(PREFIX + key, JSON.stringify(value));
+    else storage().removeItem(PREFIX + key);
+  } catch {
+    return;
+  }
+}

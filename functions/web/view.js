@@ -1,0 +1,183 @@
+/** The page around the messages: header, scrolling, problems, and one drawing per animation frame. */
+
+import { Composer } from "./composer.js";
+import { arrange, button, element } from "./dom.js";
+import { MessageView } from "./message.js";
+
+const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline" };
+const ACTIVITY = { thinking: "The assistant is thinking.", streaming: "The assistant is answering." };
+const NEAR = 48; // pixels from the end that still count as being there
+const MOST_PROBLEMS = 3;
+
+const part = (id) => document.getElementById(id);
+
+export class View {
+  #messages = new Map(); // entry key → MessageView
+  #next = null; // what to draw
+  #scheduled = false;
+  #announcing = false;
+  #following = true; // stay at the end while messages grow
+  #loadingOlder = false;
+
+  /** `actions`: send(text), stop(), clear(), retry(entry), remove(entry), loadOlder(), newChat(). */
+  constructor(actions, drafts) {
+    this.actions = actions;
+    this.scroller = part("scroller");
+    this.composer = new Composer(part("composer"), drafts, { send: (text) => this.#send(text), stop: actions.stop });
+    part("new").onclick = actions.newChat;
+    part("older").onclick = () => this.#loadOlder();
+    part("latest").onclick = () => this.#toEnd();
+    this.#joinClear();
+    this.#joinIdeas();
+    this.#joinScrolling();
+  }
+
+  describe({ model, notice, maxMessageCharacters, conversationsEnabled }, id) {
+    part("errors").replaceChildren();
+    part("model").textContent = model.split("/").at(-1);
+    part("model").title = model;
+    part("notice").textContent = notice ?? "";
+    part("notice").hidden = !notice;
+    part("conversation").textContent = id.length > 10 ? `${id.slice(0, 8)}…` : id;
+    part("conversation").title = id;
+    for (const node of [part("conversation").parentNode, part("new"), part("clear")]) node.hidden = !conversationsEnabled;
+    this.composer.enable(maxMessageCharacters);
+    if (matchMedia("(hover: hover)").matches) this.composer.focus(); // on a phone the keyboard would jump up
+  }
+
+  /** What was there when the page was opened is not read aloud; what comes from now on is. */
+  announceFromNowOn() {
+    requestAnimationFrame(() => (this.#announcing = true));
+  }
+
+  /** Shows a problem until it is dismissed, another of its kind comes, or the next message is sent. */
+  showError({ error, code = error, retryAfter }) {
+    const text = retryAfter ? `${error} (Try again in ${retryAfter} s.)` : error;
+    const dismiss = button("Dismiss", () => problem.remove());
+    const problem = element("p", { className: "problem" }, [element("span", { dir: "auto", textContent: text }), dismiss]);
+    problem.dataset.code = code;
+    for (const other of [...part("errors").children]) if (other.dataset.code === code) other.remove();
+    part("errors").append(problem);
+    while (part("errors").children.length > MOST_PROBLEMS) part("errors").firstChild.remove();
+  }
+
+  /** Draws at the next frame; after a costly drawing, pauses long enough to leave the page responsive. */
+  update(state) {
+    this.#next = state;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      const start = performance.now();
+      const latest = this.#next;
+      this.#next = null;
+      this.#draw(latest);
+      setTimeout(() => this.#drawn(), Math.max(0, 3 * (performance.now() - start) - 36));
+    });
+  }
+
+  #drawn() {
+    this.#scheduled = false;
+    if (this.#next) this.update(this.#next);
+  }
+
+  #draw({ conversation, connection, secondsHeld }) {
+    this.#showConnection(connection);
+    this.#showMessages(conversation.entries(), { connected: connection === "connected", secondsHeld });
+    part("activity").textContent = ACTIVITY[conversation.turn?.phase] ?? "";
+    part("empty").hidden = !conversation.isEmpty;
+    part("older").hidden = !conversation.hasMore;
+    part("clear").disabled = connection !== "connected" || conversation.isEmpty;
+    this.composer.busy = Boolean(conversation.turn);
+  }
+
+  #showConnection(connection) {
+    const badge = part("connection");
+    if (badge.dataset.state === connection && badge.textContent) return;
+    badge.dataset.state = connection;
+    badge.textContent = CONNECTION[connection];
+  }
+
+  #showMessages(entries, surroundings) {
+    const log = part("log");
+    log.ariaLive = this.#announcing && !this.#loadingOlder ? "polite" : "off";
+    const shown = new Map();
+    const draw = (entry) => {
+      const message = this.#messages.get(entry.key) ?? new MessageView(entry, this.actions);
+      message.update(entry, surroundings);
+      shown.set(entry.key, message);
+      return message.node;
+    };
+    for (const place of ["log", "current", "pending"]) arrange(part(place), entries[place].map(draw));
+    this.#messages = shown;
+  }
+
+  #send(text) {
+    part("errors").replaceChildren();
+    this.#toEnd();
+    this.actions.send(text);
+  }
+
+  // --- scrolling ----------------------------------------------------------------------------------------------
+
+  #joinScrolling() {
+    this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    const observer = new ResizeObserver(() => this.#follow());
+    observer.observe(part("column"));
+    observer.observe(this.scroller);
+  }
+
+  #onScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    this.#following = scrollHeight - scrollTop - clientHeight < NEAR;
+    part("latest").hidden = this.#following;
+    if (scrollTop < NEAR && !this.#following && !part("older").hidden) this.#loadOlder();
+  }
+
+  #follow() {
+    if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
+    else this.#onScroll();
+  }
+
+  #toEnd() {
+    this.#following = true;
+    this.#follow();
+    part("latest").hidden = true;
+  }
+
+  async #loadOlder() {
+    if (this.#loadingOlder) return;
+    this.#loadingOlder = part("older").disabled = true;
+    const fromEnd = this.scroller.scrollHeight - this.scroller.scrollTop;
+    try {
+      await this.actions.loadOlder();
+      await new Promise(requestAnimationFrame); // drawn
+      this.#following = false;
+      this.scroller.scrollTop = this.scroller.scrollHeight - fromEnd;
+    } catch {
+      this.showError({ code: "older", error: "Earlier messages could not be loaded." });
+    }
+    this.#loadingOlder = part("older").disabled = false;
+  }
+
+  // --- buttons ------------------------------------------------------------------------------------------------
+
+  #joinClear() {
+    const dialog = part("confirm");
+    part("clear").onclick = () => dialog.showModal();
+    part("confirm-no").onclick = () => dialog.close();
+    part("confirm-yes").onclick = () => {
+      dialog.close();
+      this.actions.clear();
+      this.composer.focus();
+    };
+  }
+
+  #joinIdeas() {
+    for (const idea of part("empty").querySelectorAll("button")) {
+      idea.onclick = () => {
+        this.composer.write(idea.textContent);
+        this.composer.focus();
+      };
+    }
+  }
+}

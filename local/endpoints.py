@@ -1,0 +1,30 @@
+"""Where a running stack is reached, kept in a file for people, tests and tools."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """`http_url` has no slash at its end. A client connects to `websocket_url + "?conversationId=..."`."""
+
+    http_url: str
+    websocket_url: str
+    chat_page_url: str
+    aws_endpoint_url: str
+    table_name: str
+    stack_name: str
+    workers_ai_base_url: str
+    token: str | None = None  # until there is authentication
+
+    def write(self, file: Path) -> None:
+        """Replaces the file in one step."""
+        draft = file.with_suffix(".tmp")
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        draft.replace(file)
+
+    @classmethod
+    def read(cls, file: Path) -> "Endpoints":
+        """Raises FileNotFoundError when no stack is up."""
+        return cls(**json.loads(file.read_text()))

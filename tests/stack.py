@@ -1,0 +1,136 @@
+"""The local stack for tests: the real template on MiniStack, a scripted model behind it. One for the whole session.
+
+    def test_something(stack):
+        stack.model.script(Reply("Hello there."))
+        answer = httpx.post(f"{stack.http_url}/api/copilotedge", json=...)
+
+Tests share its table: each takes conversations of its own.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.logs import Logs
+from local.options import Options
+from local.places import LOCAL
+from local.stack import Stack
+from tests.scripted_model import ScriptedModel
+
+FUNCTIONS = ("http-api", "websocket-api", "turn-worker", "authorizer", "janitor")
+BUILD = LOCAL / "test-build"  # kept between sessions, so that only what changed is built again
+
+
+class DeployedStack:
+    """A local stack that is up. `http_url` and `websocket_url` are those of `.local/endpoints.json`."""
+
+    def __init__(self, local: Stack, model: ScriptedModel) -> None:
+        self.local = local
+        self.model = model
+        self._options = Options(workers_ai_base_url=model.base_url)
+        self.endpoints = local.up(self._options)
+        self.http_url = self.endpoints.http_url
+        self.websocket_url = self.endpoints.websocket_url
+        self.table_name = self.endpoints.table_name
+        self.client: Callable[[str], Any] = local.client
+        self._lambda = local.client("lambda")
+
+    def redeploy(self, **parameters: str) -> None:
+        """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the first ones."""
+        self.local.up(Options(workers_ai_base_url=self.model.base_url, parameters=parameters))
+
+    @contextlib.contextmanager
+    def settings(self, *functions: str, **environment: str) -> Iterator[None]:
+        """Other environment variables for these functions (default: all), which start afresh: LEASE_SECONDS="2"."""
+        before = {function: self._environment(function) for function in functions or FUNCTIONS}
+        self._set_environments({function: variables | environment for function, variables in before.items()})
+        try:
+            yield
+        finally:
+            self._set_environments(before)
+
+    def invoke(self, function: str, event: object, *, wait: bool = True) -> Any:
+        """What the function returns; None without `wait`. Raises AssertionError when it fails."""
+        kind = "RequestResponse" if wait else "Event"
+        name, payload = self.function_name(function), json.dumps(event)
+        answer = self._lambda.invoke(FunctionName=name, InvocationType=kind, Payload=payload)
+        result = answer["Payload"].read()
+        assert "FunctionError" not in answer, result
+        return json.loads(result) if wait else None
+
+    def logs(self, function: str) -> list[str]:
+        """Every line that the function has logged. A line appears when its invocation has ended."""
+        return Logs(self.client("logs"), self.local.name).lines(function)
+
+    def kill(self, function: str) -> int:
+        """Kills the function's processes as a crash of their machine would; tells how many there were."""
+        processes = list(worker_processes(self.local.directory, self.function_name(function)))
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(processes)
+
+    def function_name(self, function: str) -> str:
+        """The deployed name of `http-api`, `websocket-api`, `turn-worker`, `authorizer` or `janitor`."""
+        return f"{self.local.name}-{function}"
+
+    def _environment(self, function: str) -> dict[str, str]:
+        configuration = self._lambda.get_function_configuration(FunctionName=self.function_name(function))
+        variables: dict[str, str] = configuration["Environment"]["Variables"]
+        return variables
+
+    def _set_environments(self, variables_of: dict[str, dict[str, str]]) -> None:
+        for function, variables in variables_of.items():
+            name = self.function_name(function)
+            self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        wait_until(lambda: all(map(self._settled, variables_of)), "the functions to take their new settings")
+
+    def _settled(self, function: str) -> bool:
+        configuration = self._lambda.get_function_configuration(FunctionName=self.function_name(function))
+        return (configuration["State"], configuration["LastUpdateStatus"]) == ("Active", "Successful")
+
+
+def worker_processes(directory: Path, function_name: str) -> Iterator[int]:
+    """MiniStack runs a function's code from a directory named after it, in its own temporary directory."""
+    place = f"{directory}/tmp/ministack-lambda-{function_name}-"
+    listing = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+    for line in listing.stdout.splitlines():
+        process, _, command = line.strip().partition(" ")
+        if place in command:
+            yield int(process)
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 15, pause: float = 0.02) -> None:
+    """Returns as soon as the condition is true. Raises TimeoutError, saying what did not happen."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {timeout:g} s for {what}")
+        time.sleep(pause)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
+    """The stack that all tests of a session share."""
+    local = Stack(tmp_path_factory.mktemp("stack"), build=BUILD, preferred_ports={})
+    with ScriptedModel() as model:
+        try:
+            yield DeployedStack(local, model)
+        finally:
+            local.down()
+
+
+@pytest.fixture(autouse=True)
+def forget_scripts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test starts with a model that has neither scripts nor requests."""
+    yield
+    if "stack" in request.fixturenames:
+        request.getfixturevalue("stack").model.reset()

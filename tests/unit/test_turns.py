@@ -1,0 +1,292 @@
+"""Turns over the fakes: what sockets hear, what the log keeps, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from copilotedge.errors import ModelInterrupted, ModelUnavailable
+from copilotedge.models import PromptMessage
+from copilotedge.transitions import Submission
+from tests.fakes import World, until
+
+TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assistant", "status:complete"]
+
+
+def without_repeats(kinds: list[str]) -> list[str]:
+    return [kind for number, kind in enumerate(kinds) if number == 0 or kind != kinds[number - 1]]
+
+
+async def begin(world: World) -> asyncio.Task[None]:
+    """Start the worker on what waits, and let the model come to where its script holds it."""
+    task = asyncio.create_task(world.work())
+    await until(lambda: world.model.waiting == 1)
+    return task
+
+
+async def test_a_turn_is_heard_in_order_by_every_socket() -> None:
+    world = World()
+    await world.connect("a", "b")
+    await world.say("a", "Hello")
+    await world.work()
+    assert without_repeats(world.gateway.kinds("a")) == TURN
+    assert world.gateway.frames["a"] == world.gateway.frames["b"]
+
+
+async def test_the_deltas_joined_are_the_answer() -> None:
+    world = World()
+    world.model.scripts.append(["Good ", "mor", "ning"])
+    await world.connect("a")
+    await world.say("a", "Hello")
+    await world.work()
+    assert world.gateway.text("a") == "Good morning" == world.gateway.frames["a"][-2]["content"]
+    assert await world.log_of() == [("user", "Hello", "complete"), ("assistant", "Good morning", "complete")]
+
+
+async def test_an_answer_carries_the_usage_of_the_reply() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "Hello")
+    await world.work()
+    metadata = world.gateway.frames["a"][-2]["metadata"]
+    assert metadata["tokens"] == 15
+    assert metadata["timestamp"] == world.clock.now
+
+
+async def test_the_next_call_carries_the_exchange_before() -> None:
+    world = World()
+    for text in ("one", "two"):
+        await world.say("a", text)
+        await world.work()
+    assert [message.content for message in world.model.requests[1].messages] == ["one", "You said: one", "two"]
+
+
+async def test_messages_sent_during_a_turn_are_answered_after_it_in_order() -> None:
+    world = World()
+    gate = asyncio.Event()
+    world.model.scripts.append(["first", gate])
+    await world.connect("a")
+    await world.say("a", "1")
+    worker = await begin(world)
+    await world.say("a", "2")
+    await world.say("a", "3")
+    gate.set()
+    await worker
+    assert [content for _, content, _ in await world.log_of()] == ["1", "first", "2", "You said: 2", "3", "You said: 3"]
+    assert world.gateway.kinds("a").count("status:queued") == 2
+
+
+async def test_each_waiting_message_is_answered_with_the_earlier_answers_in_its_context() -> None:
+    world = World()
+    gate = asyncio.Event()
+    world.model.scripts.append(["first", gate])
+    await world.say("a", "1")
+    worker = await begin(world)
+    await world.say("a", "2")
+    gate.set()
+    await worker
+    assert [message.content for message in world.model.requests[1].messages] == ["1", "first", "2"]
+
+
+async def test_a_model_that_fails_leaves_the_message_and_a_usable_conversation() -> None:
+    world = World()
+    world.model.scripts.append([ModelUnavailable("The model does not answer.")])
+    await world.connect("a")
+    await world.say("a", "1")
+    await world.work()
+    assert world.gateway.kinds("a")[-2:] == ["error:model_unavailable", "status:failed"]
+    assert await world.log_of() == [("user", "1", "failed")]
+    await world.say("a", "2")
+    await world.work()
+    assert (await world.log_of())[-1] == ("assistant", "You said: 1\n\n2", "complete")
+
+
+async def test_an_answer_that_was_cut_is_kept_as_incomplete() -> None:
+    world = World()
+    world.model.scripts.append(["Once upon", ModelInterrupted("The answer was cut.")])
+    await world.connect("a")
+    await world.say("a", "Tell me")
+    await world.work()
+    assert (await world.log_of())[-1] == ("assistant", "Once upon", "incomplete")
+    assert world.gateway.frames["a"][-2]["metadata"]["status"] == "incomplete"
+
+
+async def test_cancel_closes_the_model_call_and_keeps_the_words_so_far() -> None:
+    world = World()
+    world.model.scripts.append(["Once ", asyncio.Event()])
+    await world.connect("a", "b")
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    await world.send("b", type="system", content="cancel")
+    await worker
+    assert world.model.closed == 1
+    assert (await world.log_of())[-1] == ("assistant", "Once ", "cancelled")
+    assert world.gateway.kinds("a")[-1] == world.gateway.kinds("b")[-1] == "status:cancelled"
+
+
+async def test_cancel_before_the_first_word_leaves_only_the_question() -> None:
+    world = World()
+    world.model.scripts.append([asyncio.Event()])
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    assert await world.conversations.cancel("c1")
+    await worker
+    assert await world.log_of() == [("user", "Tell me", "cancelled")]
+
+
+async def test_clear_during_a_turn_silences_it() -> None:
+    world = World()
+    world.model.scripts.append(["Once ", asyncio.Event()])
+    await world.connect("a", "b")
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    await world.send("b", type="system", content="clear_history")
+    assert await world.log_of() == []
+    await worker
+    assert await world.log_of() == []
+    assert world.gateway.kinds("a")[-1] == "system:conversation_cleared"
+
+
+async def test_a_message_sent_right_after_a_clear_is_answered_once_the_old_turn_let_go() -> None:
+    world = World()
+    world.model.scripts.append(["Once ", asyncio.Event()])
+    await world.connect("a")
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    await world.conversations.clear("c1")
+    await world.say("a", "Hello again")
+    await worker
+    assert await world.log_of() == [
+        ("user", "Hello again", "complete"),
+        ("assistant", "You said: Hello again", "complete"),
+    ]
+
+
+async def test_regenerate_replaces_the_last_answer() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "Hi")
+    await world.work()
+    world.model.scripts.append(["Another answer"])
+    await world.send("a", type="system", content="regenerate")
+    await world.work()
+    assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "Another answer", "complete")]
+    assert world.model.requests[1].messages == (PromptMessage("user", "Hi"),)
+    assert world.gateway.frames["a"][-2]["metadata"]["replaces"] == 2
+
+
+async def test_a_turn_whose_holder_died_is_taken_over_after_its_lease() -> None:
+    world = World(lease_seconds=5)
+    await world.connect("a")
+    await world.say("a", "Hi")
+    (_, turn_id, _) = world.waker.pending[0]
+    assert await world.runner.claim("c1", turn_id, "dies") is not None
+    world.clock.advance(5_001)
+    await world.work()
+    assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "You said: Hi", "complete")]
+    assert {f["metadata"]["attempt"] for f in world.gateway.frames["a"] if f["type"] == "delta"} == {2}
+
+
+async def test_a_turn_that_was_taken_over_says_no_more() -> None:
+    world = World(lease_seconds=5)
+    gate = asyncio.Event()
+    world.model.scripts.append([gate, "late words"])
+    await world.connect("a")
+    await world.say("a", "Hi")
+    turn_id = world.waker.pending[0][1]
+    worker = await begin(world)
+    world.clock.advance(5_001)
+    other = await world.runner.claim("c1", turn_id, "other")
+    await world.runner.serve(other, world.deadline)
+    gate.set()
+    await worker
+    assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "You said: Hi", "complete")]
+    assert "late words" not in world.gateway.text("a")
+
+
+async def test_a_turn_fails_for_good_after_its_last_attempt() -> None:
+    world = World(lease_seconds=5, max_attempts=2)
+    await world.connect("a")
+    await world.say("a", "Hi")
+    turn_id = world.waker.pending[0][1]
+    for holder in ("one", "two"):
+        await world.runner.claim("c1", turn_id, holder)
+        world.clock.advance(5_001)
+    await world.work()
+    assert await world.log_of() == [("user", "Hi", "failed")]
+    assert world.gateway.kinds("a") == ["error:turn_failed", "status:failed"]
+
+
+async def test_a_stuck_socket_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("copilotedge.turns.FLUSH_SECONDS", 0.05)
+    world = World()
+    world.gateway.stuck.add("b")
+    await world.connect("a", "b")
+    await world.say("a", "Hi")
+    await world.work()
+    assert without_repeats(world.gateway.kinds("a")) == TURN
+
+
+async def test_a_socket_that_is_gone_is_forgotten() -> None:
+    world = World()
+    world.gateway.gone.add("b")
+    await world.connect("a", "b")
+    await world.say("a", "Hi")
+    await world.work()
+    assert [connection.connection_id for connection in await world.store.connections("c1")] == ["a"]
+
+
+async def test_a_socket_that_comes_back_gets_the_text_so_far_and_then_the_rest() -> None:
+    world = World()
+    gate = asyncio.Event()
+    world.model.scripts.append(["Once upon ", gate, "a time"])
+    await world.connect("a")
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    turn_id = world.gateway.frames["a"][1]["metadata"]["turnId"]
+    await world.connect("b")
+    await world.send("b", type="system", content="resume", metadata={"afterSeq": 0, "turnId": turn_id, "offset": 5})
+    await until(lambda: world.gateway.text("b") == "upon ")
+    gate.set()
+    await worker
+    assert world.gateway.text("b") == "upon a time"
+    assert world.gateway.kinds("b")[-2:] == ["chat:assistant", "status:complete"]
+
+
+async def test_a_socket_that_resumes_just_before_the_end_still_hears_the_answer() -> None:
+    world = World()
+    gate = asyncio.Event()
+    world.model.scripts.append(["Once upon ", gate, "a time"])
+    await world.say("a", "Tell me")
+    worker = await begin(world)
+    await world.connect("b")
+    await world.send("b", type="system", content="resume", metadata={"afterSeq": 0})
+    gate.set()
+    await worker
+    assert world.gateway.frames["b"][-2]["content"] == "Once upon a time"
+
+
+async def test_a_caller_out_of_time_hands_its_turn_to_a_worker() -> None:
+    world = World()
+    world.model.scripts.append(["Once ", asyncio.Event()])
+    submission = Submission("m1", "Hi", world.clock.now, holder="caller")
+    submitted = await world.conversations.submit("c1", submission)
+    end = await world.runner.answer(submitted.run, world.clock.now + 50)
+    assert end.verdict == "out_of_time"
+    await world.work()
+    assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "You said: Hi", "complete")]
+
+
+async def test_frames_wait_until_the_holder_before_has_spoken_its_last_words() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "1")
+    await world.work()
+    await world.say("a", "2")
+    worker = asyncio.create_task(world.work())
+    await until(lambda: len(world.model.requests) == 2)
+    assert world.gateway.kinds("a").count("chat:user") == 1
+    await worker
+    assert world.gateway.kinds("a").count("chat:user") == 2
+
