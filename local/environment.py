@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     stamp = directory / "stamp"
     if stamp.is_file() and stamp.read_text() == wanted:
         return 0
-    print(f"Installing {lock} into {directory} ...", flush=True)
+    print(f"Installing {lock} into {directory} (once, up to a minute or two) ...", flush=True)
     stamp.unlink(missing_ok=True)
     create(directory)
     install(directory, lock)

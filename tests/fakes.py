@@ -82,7 +82,7 @@ class FakeGateway:
         return True
 
     def kinds(self, connection_id: str) -> list[str]:
-        """The frames of a socket in short: ``chat:user``, ``status:thinking``, ``delta``, ``system:pong``, ``error:x``."""
+        """The frames of a socket in short: ``chat:user``, ``status:thinking``, ``delta``, ``error:<code>``."""
         return [_kind(frame) for frame in self.frames.get(connection_id, [])]
 
     def text(self, connection_id: str) -> str:

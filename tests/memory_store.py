@@ -100,13 +100,13 @@ class MemoryStore:
         return self._conversations.setdefault(conversation_id, _Conversation())
 
     def _apply(self, of: _Conversation, change: Change) -> None:
-        of.state = change.state
-        epoch = change.state.epoch if change.state else ""
+        of.state = None if change.removes_state else change.state
+        epoch = change.state.epoch
         of.messages |= {(epoch, message.seq): message for message in change.messages}
         for seq in change.removed_messages:
             of.messages.pop((epoch, seq), None)
         of.queue |= {queued.place: queued for queued in change.queued}
         for queued in change.dequeued:
             of.queue.pop(queued.place, None)
-        if change.settings is not None and change.state is not None:
+        if change.settings is not None:
             of.settings, of.settings_life = change.settings, change.state.life

@@ -1,8 +1,8 @@
 """A fake CopilotEdge in one process, for tests of the chat page.
 
-It serves the page's files under a base path with the strict Content-Security-Policy, and speaks the wire protocol for one
-conversation. Tests play the model (`answer`), cut sockets (`drop`), refuse them (`refusing`) and read what the page
-sent (`received`).
+It serves the page's files under a base path with the strict Content-Security-Policy, and speaks the wire protocol
+for one conversation. Tests play the model (`answer`), cut sockets (`drop`), refuse them (`refusing`) and read what
+the page sent (`received`).
 """
 
 import json

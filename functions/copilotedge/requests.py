@@ -188,7 +188,17 @@ def _load(body: str, max_bytes: int) -> dict[str, Any]:
         raise InvalidRequest("The message is not valid JSON.", code="invalid_json") from exc
     if not isinstance(fields, dict):
         raise InvalidRequest("The message must be a JSON object.", code="invalid_json")
+    if "\\u" in body:
+        _check_unicode(fields)
     return fields
+
+
+def _check_unicode(fields: dict[str, Any]) -> None:
+    """JSON can escape half of a surrogate pair, which is no text: it could neither be stored nor sent on."""
+    try:
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidRequest("The message is not valid Unicode text.", code="invalid_text") from exc
 
 
 def _parse(model: type[_Model], fields: dict[str, Any]) -> _Model:

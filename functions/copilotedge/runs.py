@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """How a turn ended: ``answer`` is what the log keeps, ``next`` the turn that this holder has begun along with it."""
+    """How a turn ended: ``answer`` is what the log keeps, ``next`` the turn that its holder has begun along with it."""
 
     verdict: Verdict
     answer: Message | None = None

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from functools import cache, cached_property
 from typing import Any, TypeVar, cast
 
@@ -38,12 +39,15 @@ class Application:
         self.settings = settings
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(THREADS))
+        self._resources = AsyncExitStack()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self._loop.run_until_complete(work)
 
     def close(self) -> None:
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        """Only tests end an application; Lambda just stops."""
+        self.run(self._resources.aclose())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.close()
 
     @cached_property
@@ -75,9 +79,11 @@ class Application:
         from copilotedge.adapters.secrets_manager import Secret
         from copilotedge.adapters.workers_ai import WorkersAi
 
+        client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None))
+        self._resources.push_async_callback(client.aclose)
         secrets = boto3.client("secretsmanager", config=_config(read_timeout=5, attempts=3))
         return WorkersAi(
-            httpx.AsyncClient(),
+            client,
             base_url=self.settings.workers_ai_base_url,
             api_token=Secret(secrets, self.settings.api_token_secret_arn),
             log=self.log,

@@ -84,7 +84,7 @@ function plain(text) {
 function piecesOf(text) {
   const pieces = [];
   for (let start = 0; start < text.length; start += pieces.at(-1).length) {
-    const whole = text.slice(start, start + PIECE);
+    const whole = text.slice(start, start + PIECE).replace(/(?!^)[\uD800-\uDBFF]$/, ""); // no half characters
     const line = start + PIECE < text.length ? whole.lastIndexOf("\n") + 1 : 0;
     pieces.push(line ? whole.slice(0, line) : whole);
   }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.page_backend import BASE, PageBackend
+from tests.page_backend import BASE, WEB, PageBackend
 
 CHROMIUM_OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -27,7 +27,7 @@ SCRIPTS = {
     "javascript link": "[click](javascript:window.hacked=1) <a href='javascript:window.hacked=1'>x</a>",
     "disguised javascript link": "[click](JaVaScRiPt:window.hacked=1) [click](\tjavascript:window.hacked=1)",
     "data link": "[click](data:text/html,<script>window.hacked=1</script>)",
-    "image beacon": "![alt text](http://beacon.invalid/a.png) ![alt](//beacon.invalid/b.png) ![x](data:image/png;base64,AA)",
+    "image beacon": "![alt](http://beacon.invalid/a.png) ![alt](//beacon.invalid/b.png) ![x](data:image/png;base64,AA)",
     "linked image": "[![alt](http://beacon.invalid/a.png)](http://beacon.invalid/b)",
     "style": "<style>@import 'http://beacon.invalid/c.css'</style><link rel=stylesheet href=http://beacon.invalid/d>",
     "frame": "<iframe src=http://beacon.invalid/e></iframe><object data=http://beacon.invalid/f></object>",
@@ -551,7 +551,9 @@ def watch_pauses(page: Page) -> None:
 
 def longest_pause(page: Page) -> float:
     """Milliseconds; up to the second frame from now, so that what is on its way to the screen counts."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))))")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))))"
+    )
     return float(page.evaluate("window.longestPause"))
 
 
@@ -570,7 +572,10 @@ MARKDOWN = {
     "numbered list": ("3. a\n4. b", "ol:li(p(a)) li(p(b))"),
     "quote": ("> a\n> > b", "blockquote:p(a) blockquote(p(b))"),
     "rule": ("a\n\n---\n\nb", "p:a|hr:|p:b"),
-    "table": ("x:\n| a | b |\n|---|:-:|\n| 1 | **2** |", "p:x:|div:table(thead(tr(th(a) th(b))) tbody(tr(td(1) td(strong(2)))))"),
+    "table": (
+        "x:\n| a | b |\n|---|:-:|\n| 1 | **2** |",
+        "p:x:|div:table(thead(tr(th(a) th(b))) tbody(tr(td(1) td(strong(2)))))",
+    ),
     "links": (
         "[a](https://e.invalid/x_(y)) <https://e.invalid> https://e.invalid/b_c. (https://e.invalid)",
         "p:a(a) a(https://e.invalid) a(https://e.invalid/b_c). (a(https://e.invalid))",
@@ -677,7 +682,9 @@ def test_who_reads_above_is_not_dragged_down(chat: ChatPage, backend: PageBacken
 
 def test_a_phone_never_scrolls_sideways(phone: ChatPage, backend: PageBackend) -> None:
     backend.append("user", "w" * 500)
-    backend.append("assistant", f"```\n{'code ' * 100}\n```\n\n| {'| '.join(['column'] * 20)} |\n|{'-|' * 20}\n\n{'x' * 400}")
+    backend.append(
+        "assistant", f"```\n{'code ' * 100}\n```\n\n| {'| '.join(['column'] * 20)} |\n|{'-|' * 20}\n\n{'x' * 400}"
+    )
     phone.field.fill("a long message " * 40)
     expect(phone.answers).to_be_visible()
     widths = "() => [document.documentElement.scrollWidth, document.querySelector('#scroller').scrollWidth]"
@@ -699,8 +706,9 @@ CONTRAST = """selectors => selectors.map(selector => {
     const node = document.querySelector(selector);
     const backgrounds = [];
     for (let at = node; at; at = at.parentElement) backgrounds.unshift(getComputedStyle(at).backgroundColor);
-    const [dark, light] = [luminance(...backgrounds), luminance(...backgrounds, getComputedStyle(node).color)].sort((a, b) => a - b);
-    return [selector, (light + 0.05) / (dark + 0.05)];
+    const paper = luminance(...backgrounds);
+    const ink = luminance(...backgrounds, getComputedStyle(node).color);
+    return [selector, (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05)];
 })"""
 
 
@@ -738,15 +746,11 @@ def test_an_id_is_made_where_the_page_is_no_secure_context(context: BrowserConte
     context.add_init_script("delete Crypto.prototype.randomUUID")
     page = context.new_page()
     page.goto(backend.page_url)
-    page.wait_for_url(re.compile(r"conversationId=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"))
+    page.wait_for_url(
+        re.compile(r"conversationId=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+    )
 
 
 def test_no_module_writes_markup() -> None:
-    for file in backend_files():
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file)
-
-
-def backend_files() -> list[str]:
-    from tests.page_backend import WEB
-
-    return [file.read_text() for file in WEB.iterdir()]
+    for file in WEB.iterdir():
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text())

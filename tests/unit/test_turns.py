@@ -289,4 +289,3 @@ async def test_frames_wait_until_the_holder_before_has_spoken_its_last_words() -
     assert world.gateway.kinds("a").count("chat:user") == 1
     await worker
     assert world.gateway.kinds("a").count("chat:user") == 2
-

@@ -1,0 +1,337 @@
+"""The Lambda handlers, each fed with the payloads of ``events/``, over moto's AWS and a scripted model server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import authorizer
+import http_api
+import janitor
+import turn_worker
+import websocket_api
+from copilotedge.models import Change
+from copilotedge.settings import Settings
+from copilotedge.transitions import Rules, Submission, submit
+from copilotedge.wiring import Application, now
+from tests.fakes import FakeGateway, FakeWaker
+from tests.scripted_model import ScriptedModel
+from tests.tables import create_table
+
+EVENTS = Path(__file__).parent.parent.parent / "events"
+
+
+def event(name: str) -> dict[str, Any]:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+class Context(SimpleNamespace):
+    """What our handlers use of Lambda's context."""
+
+    aws_request_id = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    with ScriptedModel() as server:
+        yield server
+
+
+@pytest.fixture
+def app(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    model.reset()
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        secret = boto3.client("secretsmanager").create_secret(Name="token", SecretString="t0ken")
+        app = Application(
+            Settings(
+                table_name=create_table(client),
+                api_token_secret_arn=secret["ARN"],
+                workers_ai_base_url=model.base_url,
+                websocket_endpoint="https://w1x2y3z4.execute-api.eu-central-1.amazonaws.com/live",
+            )
+        )
+        app.gateway = FakeGateway()
+        app.waker = FakeWaker()
+        yield app
+        app.close()
+
+
+def http(app: Application, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """Call the HTTP handler as API Gateway would; status and parsed body."""
+    request = event("http-messages")
+    path, _, query = path.partition("?")
+    request["rawPath"] = request["requestContext"]["http"]["path"] = path
+    request["rawQueryString"] = query
+    request["queryStringParameters"] = dict(part.split("=") for part in query.split("&")) if query else {}
+    request["requestContext"]["http"]["method"] = method
+    request["headers"] |= headers
+    if body is not None:
+        request["body"] = body if isinstance(body, str) else json.dumps(body)
+    answer = http_api.handle(app, request, Context())
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def ask(app: Application, content: str, **extra: Any) -> dict[str, Any]:
+    """A chat in conversation c1 that must succeed."""
+    messages = [{"role": "user", "content": content}]
+    status, body = http(app, "POST", "/api/copilotedge", {"conversationId": "c1", "messages": messages} | extra)
+    assert status == 200, body
+    return body
+
+
+def test_every_event_file_is_served(app, monkeypatch):
+    for handlers in (http_api, websocket_api, turn_worker, janitor):
+        monkeypatch.setattr(handlers, "application", lambda: app)
+    served = {
+        "http": lambda e: http_api.handler(e, Context())["statusCode"] == 200,
+        "websocket": lambda e: websocket_api.handler(e, Context())["statusCode"] == 200,
+        "turn": lambda e: turn_worker.handler(e, Context()) is None,
+        "authorizer": lambda e: authorizer.handler(e, Context())["context"]["conversationId"] == "user-123",
+        "janitor": lambda e: janitor.handler(e, Context()) == {"batchItemFailures": []},
+    }
+    files = sorted(EVENTS.glob("*.json"))
+    assert {file.name.partition("-")[0] for file in files} == set(served)
+    for file in files:
+        assert served[file.name.partition("-")[0]](json.loads(file.read_text())), file.name
+
+
+def test_a_chat_answers_in_the_openai_shape(app):
+    body = ask(app, "Hello")
+    assert body["object"] == "chat.completion"
+    assert body["conversationId"] == "c1"
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "You said: Hello"}
+    assert body["usage"] == {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+def test_the_history_is_read_in_order(app):
+    ask(app, "one")
+    ask(app, "two")
+    _, body = http(app, "GET", "/conversation/c1/messages")
+    assert [m["content"] for m in body["messages"]] == ["one", "You said: one", "two", "You said: two"]
+    assert body["conversationId"] == "c1"
+    assert body["totalTokens"] == 30
+    assert body["turn"] is None
+
+
+def test_the_history_is_paged_both_ways(app):
+    for text in ("one", "two", "three"):
+        ask(app, text)
+    _, newest = http(app, "GET", "/conversation/c1/messages?limit=2")
+    _, older = http(app, "GET", "/conversation/c1/messages?limit=2&before=5")
+    _, later = http(app, "GET", "/conversation/c1/messages?limit=4&after=1")
+    assert [m["seq"] for m in newest["messages"]] == [5, 6]
+    assert [m["seq"] for m in older["messages"]] == [3, 4]
+    assert [m["seq"] for m in later["messages"]] == [2, 3, 4, 5]
+    assert newest["hasMore"] and older["hasMore"] and later["hasMore"]
+
+
+def test_a_chat_without_a_conversation_is_stateless(app):
+    status, body = http(app, "POST", "/api/copilotedge", {"messages": [{"role": "user", "content": "Hi"}]})
+    assert status == 200
+    assert "conversationId" not in body
+    assert boto3.client("dynamodb").scan(TableName="conversations")["Count"] == 0
+
+
+def test_the_stored_state_shapes_the_next_answer(app, model):
+    state = json.loads(event("http-state")["body"])
+    status, body = http(app, "PUT", "/conversation/c1/state", state)
+    assert (status, body["success"]) == (200, True)
+    ask(app, "Hi")
+    sent = model.requests[-1].body
+    assert sent["model"] == "@cf/openai/gpt-oss-120b"
+    assert sent["temperature"] == 0.7
+    assert sent["messages"][0] == {"role": "system", "content": "You are a helpful assistant"}
+
+
+def test_the_state_is_read_back(app):
+    http(app, "PUT", "/conversation/c1/state", {"userId": "u", "context": {"a": 1}})
+    http(app, "PUT", "/conversation/c1/state", {"context": {"b": 2}})
+    _, body = http(app, "GET", "/conversation/c1/state")
+    assert (body["userId"], body["context"], body["messageCount"]) == ("u", {"a": 1, "b": 2}, 0)
+
+
+def test_clear_empties_the_conversation_and_keeps_its_settings(app):
+    http(app, "PUT", "/conversation/c1/state", {"model": "m"})
+    ask(app, "Hi")
+    assert http(app, "POST", "/conversation/c1/clear") == (200, {"success": True})
+    assert http(app, "GET", "/conversation/c1/messages")[1]["messages"] == []
+    assert http(app, "GET", "/conversation/c1/state")[1]["model"] == "m"
+
+
+def test_delete_ends_the_conversation_with_its_settings(app):
+    http(app, "PUT", "/conversation/c1/state", {"model": "m"})
+    ask(app, "Hi")
+    assert http(app, "DELETE", "/conversation/c1") == (200, {"success": True})
+    assert http(app, "GET", "/conversation/c1/state")[1]["messageCount"] == 0
+    assert http(app, "GET", "/conversation/c1/state")[1]["model"] == app.settings.model
+
+
+def test_append_stores_without_answering(app, model):
+    status, body = http(app, "POST", "/conversation/c1/messages", {"role": "assistant", "content": "Hi", "tokens": 7})
+    assert (status, body["success"], body["message"]["content"]) == (200, True, "Hi")
+    assert http(app, "GET", "/conversation/c1/messages")[1]["totalTokens"] == 7
+    assert model.requests == []
+
+
+def test_a_client_that_resends_the_history_does_not_double_it(app, model):
+    first = ask(app, "one")["choices"][0]["message"]
+    messages = [{"role": "user", "content": "one"}, first, {"role": "user", "content": "two"}]
+    ask(app, "", messages=messages)
+    _, body = http(app, "GET", "/conversation/c1/messages")
+    assert [m["content"] for m in body["messages"]] == ["one", "You said: one", "two", "You said: two"]
+
+
+def test_a_stream_is_well_formed_server_sent_events(app):
+    request = event("http-chat")
+    request["body"] = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": True})
+    answer = http_api.handle(app, request, Context())
+    events = [block.removeprefix("data: ") for block in answer["body"].split("\n\n") if block]
+    assert answer["headers"]["Content-Type"].startswith("text/event-stream")
+    assert events[-1] == "[DONE]"
+    chunks = [json.loads(data) for data in events[:-1]]
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks if c["choices"]) == "You said: Hi"
+    assert chunks[-1]["usage"]["total_tokens"] == 15
+
+
+def test_the_same_idempotency_key_gives_the_same_answer_and_one_model_call(app, model):
+    request = event("http-chat")
+    first, second = (json.loads(http_api.handle(app, request, Context())["body"]) for _ in range(2))
+    assert first["choices"] == second["choices"]
+    assert first["usage"] == second["usage"]
+    assert len(model.requests) == 1
+
+
+def test_an_idempotency_key_with_other_content_is_a_conflict(app):
+    key = {"idempotency-key": "k1"}
+    for content, expected in (("one", 200), ("two", 409)):
+        messages = [{"role": "user", "content": content}]
+        status, body = http(app, "POST", "/api/copilotedge", {"conversationId": "c1", "messages": messages}, **key)
+        assert status == expected
+    assert body["error"]["code"] == "message_id_reused"
+
+
+USER = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("not JSON", 400, "invalid_json"),
+        ("[]", 400, "invalid_json"),
+        ("", 400, "invalid_json"),
+        ({}, 400, "invalid_messages"),
+        ({"messages": []}, 400, "invalid_messages"),
+        ({"messages": [{"role": "user"}]}, 400, "invalid_content"),
+        ({"messages": [{"role": "robot", "content": "Hi"}]}, 400, "invalid_role"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, 400, "invalid_text"),
+        ({"messages": [{"role": "user", "content": "x" * 10_001}]}, 413, "message_too_large"),
+        ({"messages": USER * 101}, 400, "too_many_messages"),
+        ({"messages": [{"role": "assistant", "content": "Hi"}]}, 400, "invalid_message"),
+        ({"messages": USER, "conversationId": "has spaces"}, 400, "invalid_conversation_id"),
+        ({"messages": USER, "conversationId": "x" * 300}, 400, "invalid_conversation_id"),
+        ({"messages": USER, "temperature": "hot"}, 400, "invalid_request"),
+        ({"messages": [{"role": "user", "content": "x" * 1_100_000}]}, 413, "request_too_large"),
+    ],
+)
+def test_bad_input_is_refused_with_a_stable_code_and_nothing_stored(app, model, body, status, code):
+    found, answer = http(app, "POST", "/api/copilotedge", body)
+    assert (found, answer["error"]["code"]) == (status, code)
+    assert boto3.client("dynamodb").scan(TableName="conversations")["Count"] == 0
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "route_not_found"),
+        ("GET", "/assets/secret.txt", 404, "route_not_found"),
+        ("GET", "/assets/..%2Fhttp_api.py", 404, "route_not_found"),
+        ("GET", "/conversation/has%20spaces/messages", 400, "invalid_conversation_id"),
+        ("GET", f"/conversation/{'x' * 300}/messages", 400, "invalid_conversation_id"),
+        ("GET", "/conversation/c1/messages?limit=0", 400, "invalid_parameter"),
+        ("GET", "/conversation/c1/messages?limit=101", 400, "invalid_parameter"),
+        ("GET", "/conversation/c1/messages?before=x", 400, "invalid_parameter"),
+        ("GET", "/conversation/c1/messages?before=1&after=1", 400, "invalid_parameter"),
+    ],
+)
+def test_bad_paths_are_refused_with_a_stable_code(app, method, path, status, code):
+    found, answer = http(app, method, path)
+    assert (found, answer["error"]["code"]) == (status, code)
+
+
+def test_a_defect_of_ours_says_nothing_of_itself(app):
+    class Broken:
+        def page(self, *_: object) -> None:
+            raise RuntimeError("inside story")
+
+    app.conversations = Broken()
+    status, body = http(app, "GET", "/conversation/c1/messages")
+    assert (status, body["error"]["code"]) == (500, "internal_error")
+    assert "inside" not in json.dumps(body)
+
+
+def test_disabled_conversations_leave_only_stateless_chat(app, model):
+    app.settings = Settings(enable_conversations=False, workers_ai_base_url=model.base_url)
+    assert http(app, "GET", "/conversation/c1/messages")[1]["error"]["code"] == "conversations_disabled"
+    assert websocket_api.handle(app, event("websocket-connect"))["statusCode"] == 403
+
+
+def test_the_page_comes_with_a_strict_policy(app):
+    request = event("http-messages")
+    request["rawPath"] = request["requestContext"]["http"]["path"] = "/"
+    answer = http_api.handle(app, request, Context())
+    assert answer["statusCode"] == 200
+    assert "<title>" in answer["body"]
+    policy = answer["headers"]["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self' wss://w1x2y3z4.execute-api.eu-central-1.amazonaws.com" in policy
+
+
+@pytest.mark.parametrize("conversation_id", ["", "has spaces", "x" * 129])
+def test_a_socket_needs_a_valid_conversation_id(app, conversation_id):
+    request = event("websocket-connect")
+    request["requestContext"]["authorizer"]["conversationId"] = conversation_id
+    assert websocket_api.handle(app, request)["statusCode"] == 400
+
+
+def test_the_worker_runs_the_turn_that_a_socket_began(app):
+    websocket_api.handle(app, event("websocket-connect"))
+    websocket_api.handle(app, event("websocket-message"))
+    (conversation_id, turn_id, connection_id), *_ = app.waker.pending
+    woken = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id, "connectionId": connection_id}
+    turn_worker.handle(app, woken, Context())
+    assert app.gateway.kinds(connection_id)[-2:] == ["chat:assistant", "status:complete"]
+
+
+def test_a_socket_that_left_is_no_longer_listed(app):
+    websocket_api.handle(app, event("websocket-connect"))
+    websocket_api.handle(app, event("websocket-disconnect"))
+    assert app.run(app.store.connections("user-123")) == ()
+
+
+def test_the_janitor_deletes_what_a_removed_state_leaves_behind(app):
+    began = submit_alone(app, "user-123")
+    app.run(app.store.commit("user-123", Change(began.state, began.state, removes_state=True)))
+    assert boto3.client("dynamodb").scan(TableName="conversations")["Count"] == 1
+    janitor.handle(app, event("janitor-state-removed"))
+    assert boto3.client("dynamodb").scan(TableName="conversations")["Count"] == 0
+
+
+def submit_alone(app: Application, conversation_id: str) -> Change:
+    """Begin a turn that nobody runs."""
+    snapshot = app.run(app.store.snapshot(conversation_id, 10))
+    began = submit(snapshot, Submission("m1", "Hi", now()), Rules(), now())
+    app.run(app.store.commit(conversation_id, began.change))
+    return began.change
