@@ -8,6 +8,7 @@ Tests share its table: each takes conversations of its own.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -35,8 +36,8 @@ class DeployedStack:
     def __init__(self, local: Stack, model: ScriptedModel) -> None:
         self.local = local
         self.model = model
-        self._options = Options(workers_ai_base_url=model.base_url)
-        self.endpoints = local.up(self._options)
+        with sole_builder():
+            self.endpoints = local.up(Options(workers_ai_base_url=model.base_url))
         self.http_url = self.endpoints.http_url
         self.websocket_url = self.endpoints.websocket_url
         self.table_name = self.endpoints.table_name
@@ -45,7 +46,8 @@ class DeployedStack:
 
     def redeploy(self, **parameters: str) -> None:
         """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the first ones."""
-        self.local.up(Options(workers_ai_base_url=self.model.base_url, parameters=parameters))
+        with sole_builder():
+            self.local.up(Options(workers_ai_base_url=self.model.base_url, parameters=parameters))
 
     @contextlib.contextmanager
     def settings(self, *functions: str, **environment: str) -> Iterator[None]:
@@ -96,6 +98,15 @@ class DeployedStack:
     def _settled(self, function: str) -> bool:
         configuration = self._lambda.get_function_configuration(FunctionName=self.function_name(function))
         return (configuration["State"], configuration["LastUpdateStatus"]) == ("Active", "Successful")
+
+
+@contextlib.contextmanager
+def sole_builder() -> Iterator[None]:
+    """Keeps two sessions in one checkout from building into `BUILD` at the same time."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def worker_processes(directory: Path, function_name: str) -> Iterator[int]:

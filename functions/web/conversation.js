@@ -31,7 +31,7 @@ export class Conversation {
   // --- our own messages ---------------------------------------------------------------------------------------
 
   compose(id, content) {
-    this.pending.push({ id, content });
+    this.pending = [...this.pending, { id, content }];
   }
 
   /** The one message to send now: the next only goes out when this one is acknowledged, so order is kept. */

@@ -8,6 +8,7 @@ const RESUME_PAUSE = 500;
 
 export class Session {
   #sent = { id: null, at: 0 };
+  #kept = null; // what the drafts hold
   #heldUntil = 0; // the server asked us to wait
   #flushTimer = 0;
   #showTimer = 0;
@@ -106,9 +107,15 @@ export class Session {
   }
 
   #settle() {
-    this.drafts.unsent = this.conversation.pending.map(({ id, content }) => ({ id, content }));
+    this.#keepUnsent();
     this.#flush();
     this.#show();
+  }
+
+  #keepUnsent() {
+    const { pending } = this.conversation;
+    if (pending !== this.#kept) this.drafts.unsent = pending.map(({ id, content }) => ({ id, content }));
+    this.#kept = pending;
   }
 
   #show() {

@@ -5,17 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
+import httpx
 import pytest
 import yaml
 
-from local.logs import Logs
+from local.endpoints import Endpoints
 from local.options import Options
 from local.stack import Stack
-from tests.stack import BUILD, DeployedStack, wait_until, worker_processes
+from tests.stack import BUILD, DeployedStack, sole_builder, wait_until, worker_processes
 
 LAMBDA_BRINGS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 NO_MODEL = "http://127.0.0.1:9/nobody"  # port 9 discards: no test here asks the model
@@ -39,9 +41,8 @@ def test_the_endpoints_file_names_every_way_in(stack: DeployedStack) -> None:
 
 def test_a_browser_of_another_origin_may_call_the_api(stack: DeployedStack) -> None:
     headers = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
-    request = urllib.request.Request(stack.http_url + "/api/copilotedge", headers=headers, method="OPTIONS")
-    with urllib.request.urlopen(request) as response:
-        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    response = httpx.options(stack.http_url + "/api/copilotedge", headers=headers)
+    assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (204, "*")
 
 
 def test_expired_items_are_deleted(stack: DeployedStack) -> None:
@@ -91,28 +92,49 @@ def import_alone(handler: str, path: list[Path]) -> None:
 
 
 @pytest.fixture
-def restarted(tmp_path: Path) -> Stack:
-    """A stack of its own, up, then down, then up again, with one item in its table."""
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack of the test's own, with the real small model, to be started and ended as it likes."""
     stack = Stack(tmp_path, build=BUILD, preferred_ports={})
-    try:
-        before = stack.up(Options(workers_ai_base_url=NO_MODEL))
-        stack.client("dynamodb").put_item(TableName=before.table_name, Item=STATE)
-        stack.down()
-        assert not stack.ministack.running()
-        assert stack.up(Options(workers_ai_base_url=NO_MODEL)) == before
+    with sole_builder():
         yield stack
-    finally:
         stack.down()
 
 
-STATE = {"pk": {"S": "CONV#kept"}, "sk": {"S": "STATE"}}
+def test_a_conversation_with_the_small_model_survives_down_and_up(own_stack: Stack) -> None:
+    before = own_stack.up(Options())
+    answer = chat(before, "kept", "Hello!")
+    own_stack.down()
+    assert not own_stack.ministack.running()
+    after = own_stack.up(Options())
+    assert after == before
+    assert [message["content"] for message in history(after, "kept")] == ["Hello!", answer]
+    remove_state(own_stack.client("dynamodb"), after.table_name)
+    wait_until(lambda: not items(own_stack.client("dynamodb"), after.table_name), "the janitor to clean up")
 
 
-def test_data_and_urls_survive_down_and_up_and_the_janitor_still_hears_of_removals(restarted: Stack) -> None:
-    dynamodb, table = restarted.client("dynamodb"), json.loads(restarted.endpoints_file.read_text())["table_name"]
-    assert dynamodb.scan(TableName=table)["Items"] == [STATE]
-    dynamodb.delete_item(TableName=table, Key=STATE)
-    wait_until(lambda: Logs(restarted.client("logs"), restarted.name).lines("janitor"), "the janitor")
+def chat(endpoints: Endpoints, conversation: str, text: str) -> str:
+    body = {"conversationId": conversation, "messages": [{"role": "user", "content": text}]}
+    response = httpx.post(f"{endpoints.http_url}/api/copilotedge", json=body, timeout=60)
+    assert response.status_code == 200, response.text
+    answer: str = response.json()["choices"][0]["message"]["content"]
+    return answer
+
+
+def history(endpoints: Endpoints, conversation: str) -> list[dict[str, Any]]:
+    response = httpx.get(f"{endpoints.http_url}/conversation/{conversation}/messages", timeout=60)
+    messages: list[dict[str, Any]] = response.raise_for_status().json()["messages"]
+    return messages
+
+
+def items(dynamodb: Any, table: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = dynamodb.scan(TableName=table)["Items"]
+    return found
+
+
+def remove_state(dynamodb: Any, table: str) -> None:
+    """As DynamoDB does when the conversation has expired."""
+    [state] = [item for item in items(dynamodb, table) if item["sk"]["S"] == "STATE"]
+    dynamodb.delete_item(TableName=table, Key={"pk": state["pk"], "sk": state["sk"]})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""Clients of the deployed stack, as users write them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, Self
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+Frame = dict[str, Any]
+
+
+def new_conversation(prefix: str = "test") -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+class Socket:
+    """One WebSocket client of one conversation; keeps every frame it has received."""
+
+    def __init__(self, websocket_url: str, conversation_id: str) -> None:
+        self._opening = connect(f"{websocket_url}?conversationId={conversation_id}", proxy=None)
+        self._connection: ClientConnection = self._opening.__enter__()
+        self.frames: list[Frame] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._opening.__exit__(None, None, None)
+
+    def send(self, **frame: Any) -> None:
+        self._connection.send(json.dumps(frame))
+
+    def send_text(self, text: str) -> None:
+        self._connection.send(text)
+
+    def say(self, content: str, **extra: Any) -> None:
+        self.send(type="chat", role="user", content=content, **extra)
+
+    def command(self, content: str, **metadata: Any) -> None:
+        self.send(type="system", content=content, **({"metadata": metadata} if metadata else {}))
+
+    def receive_until(self, wanted: Callable[[Frame], bool], seconds: float = 20) -> list[Frame]:
+        """The frames up to the first that is ``wanted``. Raises ``TimeoutError`` when none comes for so long."""
+        start = len(self.frames)
+        while True:
+            frame = json.loads(self._connection.recv(timeout=seconds))
+            self.frames.append(frame)
+            if wanted(frame):
+                return self.frames[start:]
+
+    def receive_turn(self, seconds: float = 20) -> list[Frame]:
+        """All frames of a turn, up to its last status."""
+        return self.receive_until(is_end, seconds)
+
+    def receive(self, seconds: float = 20) -> Frame:
+        return self.receive_until(lambda _: True, seconds)[-1]
+
+    def ask(self, content: str, seconds: float = 20) -> str:
+        """Say something and give the answer."""
+        self.say(content)
+        frames = self.receive_turn(seconds)
+        return next(f["content"] for f in frames if f["type"] == "chat" and f["role"] == "assistant")
+
+
+def is_end(frame: Frame) -> bool:
+    return frame["type"] == "status" and frame["status"] in ("complete", "cancelled", "failed")
+
+
+def is_status(status: str) -> Callable[[Frame], bool]:
+    return lambda frame: frame["type"] == "status" and frame["status"] == status
+
+
+def is_system(content: str) -> Callable[[Frame], bool]:
+    return lambda frame: frame["type"] == "system" and frame["content"] == content
+
+
+def is_delta(frame: Frame) -> bool:
+    return frame["type"] == "delta"
+
+
+def kinds(frames: list[Frame]) -> list[str]:
+    """Frames in short, repeated deltas as one: ``chat:user``, ``status:thinking``, ``delta``, ..."""
+    names = [f"{f['type']}:{f.get('role') or f.get('status') or f.get('code') or f['content']}" for f in frames]
+    names = ["delta" if name.startswith("delta") else name for name in names]
+    return [name for number, name in enumerate(names) if number == 0 or name != names[number - 1]]
+
+
+def text_of(frames: list[Frame]) -> str:
+    """The deltas joined."""
+    return "".join(frame["content"] for frame in frames if is_delta(frame))
+
+
+class Rest:
+    """The REST routes of a deployed stack."""
+
+    def __init__(self, http_url: str) -> None:
+        self.client = httpx.Client(base_url=http_url + "/", timeout=40, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def chat(self, content: str, conversation_id: str | None = None, key: str = "", **extra: Any) -> httpx.Response:
+        body = {"messages": [{"role": "user", "content": content}]} | extra
+        if conversation_id:
+            body["conversationId"] = conversation_id
+        return self.client.post("api/copilotedge", json=body, headers={"idempotency-key": key} if key else {})
+
+    def history(self, conversation_id: str, query: str = "") -> dict[str, Any]:
+        answer = self.client.get(f"conversation/{conversation_id}/messages{query}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def log(self, conversation_id: str) -> list[tuple[str, str]]:
+        """Role and content of up to 100 messages."""
+        return [(m["role"], m["content"]) for m in self.history(conversation_id, "?limit=100")["messages"]]
