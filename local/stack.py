@@ -104,6 +104,7 @@ class Stack:
             "Model": model.name,
             "MaxAnswerTokens": str(LONGEST_ANSWER_TOKENS),
             "HistoryWindowCharacters": str(SMALL_MODEL_HISTORY_CHARACTERS),
+            "PageNotice": model.notice,
         }
 
     def _endpoints(self, outputs: Mapping[str, str], parameters: Mapping[str, str]) -> Endpoints:

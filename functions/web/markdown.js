@@ -8,8 +8,8 @@ import { inlineElement } from "./inline.js";
 
 const DEEPEST = 8; // quotes and lists nested deeper are shown as they were typed
 const WIDEST = 32; // columns of a table
-const MOST_BLOCKS = 1_000; // what follows is shown as it was typed
-const LONGEST = 100_000; // a longer text is shown as it was typed
+const MOST_LINES = 2_000; // what follows is shown as it was typed
+const LONGEST = 50_000; // a longer text is shown as it was typed
 const PIECE = 4_000; // of text shown as it was typed: the browser lays out only the pieces in sight
 
 const FENCE = /^[ \t]*(`{3,}|~{3,})([^`]*)$/;
@@ -21,7 +21,9 @@ const sources = new WeakMap(); // block element → the text it was drawn from
 
 /** Shows `text` in `container`; blocks whose text has not changed since the last time stay as they are. */
 export function renderMarkdown(container, text) {
-  show(container, text.length > LONGEST ? [plain(text)] : readBlocks(text.split("\n")));
+  const lines = text.length > LONGEST ? [] : text.split("\n", MOST_LINES);
+  const rest = text.slice(lines.join("\n").length);
+  show(container, [...readBlocks(lines), ...(rest ? [plain(rest)] : [])]);
 }
 
 export function renderPlain(container, text) {
@@ -57,7 +59,7 @@ function readBlocks(lines) {
       at += 1;
       continue;
     }
-    const block = blocks.length < MOST_BLOCKS ? firstOf(READERS, lines, at) : plainRest(lines, at);
+    const block = firstOf(READERS, lines, at);
     blocks.push({ draw: block.draw, source: lines.slice(at, block.end).join("\n") });
     at = block.end;
   }
@@ -69,10 +71,6 @@ function firstOf(readers, lines, at) {
     const block = read(lines, at);
     if (block) return block;
   }
-}
-
-function plainRest(lines, at) {
-  return { end: lines.length, draw: plain(lines.slice(at).join("\n")).draw };
 }
 
 function plain(text) {
