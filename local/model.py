@@ -44,6 +44,13 @@ class Model:
         """What to set as Model."""
         return self._weights.stem if self._weights else "SmolLM2-135M-Instruct"
 
+    @property
+    def notice(self) -> str:
+        """What the chat page says about it."""
+        if self._weights:
+            return ""
+        return "A tiny model on this machine answers here: fluent, often wrong, and forgetful."
+
     def fetched(self) -> bool:
         """Whether the weights are here."""
         return bool(self._weights or fetched_weights())

@@ -9,7 +9,7 @@ import { inlineElement } from "./inline.js";
 const DEEPEST = 8; // quotes and lists nested deeper are shown as they were typed
 const WIDEST = 32; // columns of a table
 const MOST_LINES = 2_000; // what follows is shown as it was typed
-const LONGEST = 50_000; // a longer text is shown as it was typed
+const LONGEST = 32_000; // a longer text is shown as it was typed
 const PIECE = 4_000; // of text shown as it was typed: the browser lays out only the pieces in sight
 
 const FENCE = /^[ \t]*(`{3,}|~{3,})([^`]*)$/;

@@ -19,8 +19,8 @@ CHROMIUM_OPTIONS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
-RESPONSIVE = 2000  # milliseconds the page may be busy at a stretch, on a slow machine that does other things too
-RICH = 49_900  # characters: just below what the page still shows as Markdown
+RESPONSIVE = 3000  # milliseconds the page may be busy at a stretch, on a slow machine that has much else to do
+RICH = 31_900  # characters: just below what the page still shows as Markdown
 
 SCRIPTS = {
     "script": "<script>window.hacked = 1</script>",
@@ -50,11 +50,11 @@ MARKUP_BOMBS = {
     "table": "|a" * 31 + "\n" + "|-" * 31 + "\n" + ("|a" * 31 + "\n") * 1_500,
     "nested lists": "".join("  " * (n % 9) + "- a\n" for n in range(5_000)),
     "closed emphasis": "*a*" * 30_000,
-    "blank": " " * 49_000 + "x",
-    "closing brackets": "http://a" + ")" * 49_000 + "a",
+    "blank": " " * 31_000 + "x",
+    "closing brackets": "http://a" + ")" * 31_000 + "a",
     "address": "https://" * 12_000,
     "backslashes": "\\" * 100_000,
-    "white space in a link": "[a](b" + " " * 49_000 + "c",
+    "white space in a link": "[a](b" + " " * 31_000 + "c",
 }
 
 
@@ -537,7 +537,7 @@ def test_a_long_rich_answer_streams_without_a_pause(chat: ChatPage, backend: Pag
     watch_pauses(chat.page)
     chat.send("Go")
     backend.wait_for_turn()
-    backend.answer(*["> > - **bold** [link](https://e.invalid) `code`\n> > - again\n\n"] * 750)
+    backend.answer(*["> > - **bold** [link](https://e.invalid) `code`\n> > - again\n\n"] * 500)
     chat.expect_idle()
     expect(chat.answers.locator("blockquote").first).to_be_attached()
     assert longest_pause(chat.page) < RESPONSIVE
@@ -723,6 +723,7 @@ def test_text_stands_out_from_its_background(chat: ChatPage, backend: PageBacken
     backend.append("assistant", "a [link](https://e.invalid) `code`\n\n> quote\n\n```py\ncode\n```", status="failed")
     backend.broadcast({"type": "error", "error": "Oh.", "code": "oh"})
     expect(chat.problems).to_contain_text("Oh.")
+    expect(chat.answers).to_be_visible()
     selectors = [
         ".user .body p", ".user .byline", ".assistant .byline span", ".assistant .body p", ".body a", ".body p code",
         "blockquote p", "pre code", ".code-bar span", ".note span", ".note button", ".problem span", "#model", "#new",
