@@ -115,9 +115,8 @@ def append_message(conversation_id: str) -> Response[Any]:
 @routes.post("/conversation/<conversation_id>/clear")
 def clear(conversation_id: str) -> Response[Any]:
     app, conversation_id = _conversation(conversation_id)
-    epoch, holder_tells = app.run(app.conversations.clear(conversation_id))
-    if not holder_tells:
-        app.run(app.sockets.announce(conversation_id, frames.system("conversation_cleared", epoch=epoch)))
+    cleared = app.run(app.conversations.clear(conversation_id))
+    app.run(app.sockets.tell_cleared(conversation_id, cleared))
     return _json(200, {"success": True})
 
 
@@ -154,8 +153,8 @@ def update_state(conversation_id: str) -> Response[Any]:
 @routes.delete("/conversation/<conversation_id>")
 def delete(conversation_id: str) -> Response[Any]:
     app, conversation_id = _conversation(conversation_id)
-    if not app.run(app.conversations.delete(conversation_id)):
-        app.run(app.sockets.announce(conversation_id, frames.system("conversation_cleared", epoch="")))
+    cleared = app.run(app.conversations.delete(conversation_id))
+    app.run(app.sockets.tell_cleared(conversation_id, cleared))
     return _json(200, {"success": True})
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+
+from tests.history import Entry, Observed
 
 Frame = dict[str, Any]
 
@@ -33,6 +37,17 @@ class Socket:
 
     def close(self) -> None:
         self._opening.__exit__(None, None, None)
+
+    def cut(self) -> None:
+        """End as a machine does that loses its network: without a word."""
+        with contextlib.suppress(OSError):
+            self._connection.socket.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def drain(self) -> None:
+        """Take what has been received so far. The answer to a ping comes behind it."""
+        self.command("ping")
+        self.receive_until(is_system("pong"))
 
     def send(self, **frame: Any) -> None:
         self._connection.send(json.dumps(frame))
@@ -119,6 +134,32 @@ class Rest:
         answer = self.client.get(f"conversation/{conversation_id}/messages{query}")
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def whole_log(self, conversation_id: str) -> list[Entry]:
+        """Every message with its metadata, page by page."""
+        entries: list[Entry] = []
+        more = True
+        while more:
+            after = entries[-1]["seq"] if entries else 0
+            page = self.history(conversation_id, f"?limit=100&after={after}")
+            entries, more = entries + page["messages"], page["hasMore"]
+        return entries
+
+    def observed(
+        self,
+        conversation_id: str,
+        sockets: Mapping[str, Sequence[Frame]],
+        sent: Mapping[str, Sequence[str]],
+        withdrawn: Iterable[str] = (),
+    ) -> Observed:
+        """What the history checker wants to know, once everything has come to rest."""
+        return Observed(
+            log=self.whole_log(conversation_id),
+            epoch=self.history(conversation_id, "?limit=1")["epoch"],
+            sockets={name: list(frames) for name, frames in sockets.items()},
+            sent={name: list(ids) for name, ids in sent.items()},
+            withdrawn=set(withdrawn),
+        )
 
     def log(self, conversation_id: str) -> list[tuple[str, str]]:
         """Role and content of up to 100 messages."""

@@ -60,6 +60,7 @@ class PageBackend:
         self.refusing = False
         self.deaf = False
         self.notice = ""
+        self.conversations_enabled = True
         self.model_says: Callable[[str], list[str]] | None = None
         self.refuse_with: Frame | None = None
         self._sockets: set[ServerConnection] = set()
@@ -213,7 +214,7 @@ class PageBackend:
             if all(queued_id != message_id for queued_id, _ in self.queue):
                 self.queue.append((message_id, content))
             about = {"messageId": message_id, "position": len(self.queue)}
-            self.broadcast({"type": "status", "status": "queued", "metadata": about})
+            self._post(socket, {"type": "status", "status": "queued", "metadata": about})
         else:
             self._begin(message_id, content)
 
@@ -247,7 +248,6 @@ class PageBackend:
             self.finish("cancelled")
             return
         self.queue = [queued for queued in self.queue if queued[0] != message_id]
-        self.broadcast({"type": "status", "status": "cancelled", "metadata": {"messageId": message_id}})
 
     def _regenerate(self) -> None:
         last = self.log[-1]
@@ -299,7 +299,7 @@ class PageBackend:
     def _config(self) -> Frame:
         return {
             "websocketUrl": f"ws://{self.origin}/live", "model": "@cf/test/model", "notice": self.notice,
-            "maxMessageCharacters": 10_000, "conversationsEnabled": True,
+            "maxMessageCharacters": 10_000, "conversationsEnabled": self.conversations_enabled,
         }  # fmt: skip
 
     def _history(self, query: dict[str, list[str]]) -> Frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from copilotedge import frames
 from copilotedge.errors import CopilotEdgeError
@@ -18,7 +18,8 @@ MAX_BACKLOG = 1000
 class Channel:
     """The sockets of one conversation, as the holder of its turn speaks to them.
 
-    Frames sent before the sockets are known wait for them. Each socket has an outbox and a task of its own.
+    Frames sent before the sockets are known wait for them. Each socket has an outbox and a task of its own. What has
+    not been posted when ``may_speak`` turns false is dropped: another process has the word then.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Channel:
         self._early: list[bytes] | None = []
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self.may_speak: Callable[[], bool] = lambda: True
 
     def send(self, frame: Frame) -> None:
         """To every socket, those that are found a moment later included."""
@@ -50,11 +52,11 @@ class Channel:
     def update(self, connections: Iterable[Connection]) -> None:
         """Take note of who is connected now. The first call also delivers what was sent before it."""
         present = {connection.connection_id for connection in connections} | ({self._also} - {""})
-        for connection_id in present - self._outboxes.keys():
+        for connection_id in sorted(present - self._outboxes.keys()):
             self._outboxes[connection_id] = outbox = _Outbox(connection_id, self)
             for data in self._early or ():
                 outbox.put(data)
-        for connection_id in self._outboxes.keys() - present:
+        for connection_id in sorted(self._outboxes.keys() - present):
             self._outboxes.pop(connection_id).stop()
         self._early = None
 
@@ -86,6 +88,8 @@ class Channel:
     async def post(self, connection_id: str, data: bytes) -> bool:
         """Post one frame; False when the socket will hear nothing any more."""
         await self._quiet.wait()
+        if not self.may_speak():
+            return False
         try:
             if await self._gateway.post(connection_id, data):
                 return True

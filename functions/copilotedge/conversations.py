@@ -56,8 +56,19 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """The epoch that a clear began, and until when (ms) its caller may tell the sockets.
+
+    0: there is nothing to tell, or the holder of a running turn will.
+    """
+
+    epoch: str
+    tell_until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn stands, from the log: its question and, once there is one, its answer."""
+    """How a user message fares: the turn that runs for it, itself in the log and, once there is one, its answer."""
 
     turn: Turn | None
     question: Message | None
@@ -132,32 +143,15 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state)
         return stopped
 
-    async def clear(self, conversation_id: str) -> tuple[str, bool]:
-        """Forget all messages. The new epoch, and whether a live turn's holder will tell the sockets.
+    async def clear(self, conversation_id: str) -> Cleared:
+        """Forget all messages."""
+        change = await self._empty(conversation_id, lambda s: transitions.clear(s, self._rules, self._clock()))
+        return _cleared(change)
 
-        Where it will not, the caller has to.
-        """
-
-        def decide(snapshot: Snapshot) -> tuple[tuple[str, bool], Change | None]:
-            change = transitions.clear(snapshot.state, self._rules, self._clock())
-            return _announced(change), change
-
-        result, change, _ = await self._swap(conversation_id, decide)
-        if change is not None:
-            await self._waker.sweep(conversation_id)
-        return result
-
-    async def delete(self, conversation_id: str) -> bool:
-        """End the conversation; as ``clear``, tells whether a holder will announce it."""
-
-        def decide(snapshot: Snapshot) -> tuple[tuple[str, bool], Change | None]:
-            change = transitions.delete(snapshot.state, self._clock())
-            return _announced(change), change
-
-        (_, announced), change, _ = await self._swap(conversation_id, decide)
-        if change is not None and not change.removes_state:
-            await self._waker.sweep(conversation_id)
-        return announced
+    async def delete(self, conversation_id: str) -> Cleared:
+        """End the conversation, settings included."""
+        change = await self._empty(conversation_id, lambda s: transitions.delete(s, self._clock()))
+        return _cleared(change)
 
     async def listen(
         self, conversation_id: str, connection: Connection, turn_id: str = "", offset: int | None = None
@@ -176,6 +170,22 @@ class Conversations:
         _, change, snapshot = await self._swap(conversation_id, decide)
         await self._revive(conversation_id, snapshot.state)
         return Page(change.state if change else snapshot.state, snapshot.messages, False)
+
+    async def last_words(self, conversation_id: str, turn_id: str) -> tuple[tuple[Message, ...], str]:
+        """The messages of ``turn_id`` and their epoch, to be said again; none unless they are the log's last.
+
+        Whoever ended the turn may have died before it could tell.
+        """
+
+        def decide(snapshot: Snapshot) -> tuple[tuple[Message, ...], Change | None]:
+            own = tuple(message for message in snapshot.messages if message.turn_id == turn_id)
+            if not own:
+                return (), None
+            change = transitions.take_voice(snapshot.state, own[-1].seq, self._clock())
+            return own if change else (), change
+
+        own, change, _ = await self._swap(conversation_id, decide)
+        return own, change.state.epoch if change else ""
 
     async def append(self, conversation_id: str, role: Role, content: str, tokens: int) -> tuple[Message, str]:
         """Store a message without answering it; the message and its epoch. Raises ``Conflict`` while a turn runs."""
@@ -215,18 +225,18 @@ class Conversations:
         kept = found[:limit] if after is not None else found[-limit:]
         return Page(state, kept, len(found) > limit)
 
-    async def outcome(self, conversation_id: str, turn_id: str) -> Outcome:
-        """How ``turn_id`` stands. Looks through the newest messages first, then through all."""
+    async def outcome(self, conversation_id: str, message_id: str) -> Outcome:
+        """How the user message ``message_id`` fares. Looks through the newest messages first, then through all."""
         snapshot = await self._store.snapshot(conversation_id, self._window)
         state = snapshot.state
-        found = _exchange(snapshot.messages, turn_id)
-        turn = state.turn if state and state.turn and state.turn.turn_id == turn_id else None
-        waits = any(queued.turn_id == turn_id for queued in snapshot.queue)
+        found = _exchange(snapshot.messages, message_id)
+        turn = state.turn if state and state.turn and state.turn.message_id == message_id else None
+        waits = any(queued.message_id == message_id for queued in snapshot.queue)
         if found == (None, None) and state and not turn and not waits:
             everything = await self._store.messages(
                 conversation_id, state.epoch, after=0, before=state.seq + 1, limit=state.seq, newest=False
             )
-            found = _exchange(everything, turn_id)
+            found = _exchange(everything, message_id)
         await self._revive(conversation_id, state)
         return Outcome(turn, *found, state)
 
@@ -263,6 +273,17 @@ class Conversations:
             except StateChanged:
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2 ** min(lost, 5), 0.2)))
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
+
+    async def _empty(self, conversation_id: str, transition: Callable[[State | None], Change | None]) -> Change | None:
+        """Commit what ``transition`` makes of the state, and have what is no longer shown deleted."""
+
+        def decide(snapshot: Snapshot) -> tuple[None, Change | None]:
+            return None, transition(snapshot.state)
+
+        _, change, _ = await self._swap(conversation_id, decide)
+        if change is not None and not change.removes_state:
+            await self._waker.sweep(conversation_id)
+        return change
 
     async def _find_receipt(self, conversation_id: str, submission: Submission) -> Repeated:
         receipt = await self._store.receipt(conversation_id, submission.message_id)
@@ -311,12 +332,16 @@ def _submitted(
     return Submitted(outcome.turn_id, message_id, repeated=True)
 
 
-def _announced(change: Change | None) -> tuple[str, bool]:
-    return (change.state.epoch, change.state.turn is not None) if change else ("", False)
+def _cleared(change: Change | None) -> Cleared:
+    if change is None:
+        return Cleared("", 0)
+    return Cleared(change.state.epoch, 0 if change.state.turn else change.state.voice_until)
 
 
-def _exchange(messages: Sequence[Message], turn_id: str) -> tuple[Message | None, Message | None]:
-    own = [message for message in messages if message.turn_id == turn_id]
-    question = next((message for message in own if message.role == "user"), None)
-    answer = next((message for message in own if message.role == "assistant"), None)
-    return question, answer
+def _exchange(messages: Sequence[Message], message_id: str) -> tuple[Message | None, Message | None]:
+    """A question and the answer that follows it, as far as they are there."""
+    for number, message in enumerate(messages):
+        if message.message_id == message_id:
+            following = messages[number + 1] if number + 1 < len(messages) else None
+            return message, following if following and following.role == "assistant" else None
+    return None, None

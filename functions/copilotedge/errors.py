@@ -22,6 +22,7 @@
     ├── StateChanged                 a lost compare-and-swap: read again and decide again (never reaches a client)
     ├── ReceiptExists                the message id was taken before (never reaches a client)
     ├── Fenced                       the turn is no longer ours (never reaches a client)
+    │   └── Closing                  a clear has ended it; it is ours to announce that (never reaches a client)
     └── StoreUnavailable             store_unavailable
 
 ``code`` is stable and for programs; the text is for people. The edge maps class to HTTP status once (``http_errors``).
@@ -122,6 +123,10 @@ class ReceiptExists(CopilotEdgeError):
 
 class Fenced(CopilotEdgeError):
     code = "fenced"
+
+
+class Closing(Fenced):
+    code = "closing"
 
 
 class StoreUnavailable(CopilotEdgeError):

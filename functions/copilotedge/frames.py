@@ -55,15 +55,11 @@ def status(value: Status, turn: Turn) -> Frame:
     return {"type": "status", "status": value, "metadata": metadata}
 
 
-def ended(question: Message, answer: Message | None) -> Frame:
-    """How an earlier turn ended, for a client that repeats its message."""
-    outcome = answer.status if answer else question.status
-    value = outcome if outcome in ("cancelled", "failed") else "complete"
-    return {
-        "type": "status",
-        "status": value,
-        "metadata": {"turnId": question.turn_id, "messageId": question.message_id},
-    }
+def ended(question: Message, last: Message) -> Frame:
+    """How an earlier turn ended; ``last`` is its answer, or the question itself where it has none."""
+    value = last.status if last.status in ("cancelled", "failed") else "complete"
+    metadata = {"turnId": last.turn_id, "messageId": question.message_id}
+    return {"type": "status", "status": value, "metadata": metadata}
 
 
 def queued(turn_id: str, message_id: str, position: int) -> Frame:

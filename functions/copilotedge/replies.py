@@ -91,7 +91,7 @@ class Replies:
         """Look at the log until another process has answered."""
         looks = 0
         while True:
-            outcome = await self._conversations.outcome(conversation_id, taken.turn_id)
+            outcome = await self._conversations.outcome(conversation_id, taken.message_id)
             if outcome.is_over:
                 return _reply_of(conversation_id, outcome)
             pause = POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)]

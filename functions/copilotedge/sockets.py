@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copilotedge import frames
 from copilotedge.broadcast import Channel
-from copilotedge.conversations import Conversations, Page, Submitted
+from copilotedge.conversations import Cleared, Conversations, Page, Submitted
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.models import Connection
@@ -58,6 +58,11 @@ class Sockets:
             return exc.code
         return ""
 
+    async def tell_cleared(self, conversation_id: str, cleared: Cleared) -> None:
+        """Tell everybody, unless a turn's holder will or it is too late to have the word."""
+        if self._clock() < cleared.tell_until:
+            await self.announce(conversation_id, frames.system("conversation_cleared", epoch=cleared.epoch))
+
     async def announce(self, conversation_id: str, *announced: Frame) -> None:
         """Tell every socket of a conversation in which no turn runs."""
         channel = Channel(conversation_id, self._store, self._gateway, self._log)
@@ -68,6 +73,13 @@ class Sockets:
             await channel.flush(FLUSH_SECONDS)
         finally:
             await channel.close()
+
+    async def retell(self, conversation_id: str, turn_id: str) -> None:
+        """Say again how the last turn ended, for its holder may have died before it could."""
+        own, epoch = await self._conversations.last_words(conversation_id, turn_id)
+        if own:
+            told = [frames.chat(message, epoch) for message in own]
+            await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]))
 
     async def _tell(self, connection: Connection, *told: Frame) -> None:
         for frame in told:
@@ -87,7 +99,7 @@ class Sockets:
     async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
         """The message was taken before: its answer again, or the running turn's text so far, or its place."""
         await self._conversations.listen(conversation_id, connection, offset=0)
-        outcome = await self._conversations.outcome(conversation_id, taken.turn_id)
+        outcome = await self._conversations.outcome(conversation_id, taken.message_id)
         if outcome.state is None:
             return
         if outcome.question is None:
@@ -97,7 +109,7 @@ class Sockets:
         if outcome.answer is not None:
             told.append(frames.chat(outcome.answer, outcome.state.epoch))
         if outcome.is_over:
-            told.append(frames.ended(outcome.question, outcome.answer))
+            told.append(frames.ended(outcome.question, outcome.answer or outcome.question))
         await self._tell(connection, *told)
 
     async def _system(
@@ -128,10 +140,9 @@ class Sockets:
         await self._tell(connection, frames.history(conversation_id, epoch, kept, total, more))
 
     async def _clear(self, conversation_id: str, connection: Connection) -> None:
-        epoch, holder_tells = await self._conversations.clear(conversation_id)
-        await self._tell(connection, frames.system("history_cleared", epoch=epoch))
-        if not holder_tells:
-            await self.announce(conversation_id, frames.system("conversation_cleared", epoch=epoch))
+        cleared = await self._conversations.clear(conversation_id)
+        await self._tell(connection, frames.system("history_cleared", epoch=cleared.epoch))
+        await self.tell_cleared(conversation_id, cleared)
 
     async def _cancel(self, conversation_id: str, message_id: str) -> None:
         if not await self._conversations.cancel(conversation_id, message_id):

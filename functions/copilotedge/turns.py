@@ -13,7 +13,8 @@ from typing import Literal
 
 from copilotedge import frames, prompts, transitions
 from copilotedge.broadcast import Channel
-from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
+from copilotedge.errors import Closing, Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
+from copilotedge.frames import Frame
 from copilotedge.models import (
     Change,
     Connection,
@@ -157,6 +158,7 @@ class TurnRunner:
         if run.turn.attempt > self._rules.max_attempts:
             run.error = ModelError("The answer failed too often.", code="turn_failed")
             return "failed"
+        channel.may_speak = lambda: self._clock() < run.turn.lease_until
         if not run.turn.replaces:
             channel.send(frames.chat(run.question, run.state.epoch))
         channel.send(frames.status("thinking", run.turn))
@@ -204,8 +206,7 @@ class TurnRunner:
         while True:
             await asyncio.sleep(min(WATCH_SECONDS, self._rules.lease_ms / 4000))
             try:
-                verdict = await self._look(run)
-                await self._meet(run, channel)
+                verdict = await self._look(run, channel)
             except StoreUnavailable:
                 verdict = None
             if self._clock() >= run.turn.lease_until:
@@ -213,11 +214,13 @@ class TurnRunner:
             if verdict is not None:
                 return verdict
 
-    async def _look(self, run: Run) -> Verdict | None:
+    async def _look(self, run: Run, channel: Channel) -> Verdict | None:
+        """The sockets are met before the state is taken note of: a state that is known vouches for them."""
         state = await self._store.state(run.conversation_id)
         current = state.turn if state else None
         if state is None or current is None or not run.is_still_mine(current):
             return "fenced"
+        await self._meet(run, channel)
         run.state, run.turn = state, current
         if current.closing:
             return "closing"
@@ -257,7 +260,10 @@ class TurnRunner:
         """Bring the turn's end into the store, and only then tell the sockets."""
         try:
             end = await self._end(run, channel, verdict)
+        except Closing:
+            return await self._settle(run, channel, "closing")
         except Fenced:
+            await channel.close()
             end = TurnEnd("fenced")
         self._log.info(
             "turn_ended",
@@ -272,7 +278,7 @@ class TurnRunner:
 
     async def _end(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         if verdict == "fenced":
-            return TurnEnd("fenced")
+            raise Fenced("This turn is no longer ours.")
         if not channel.is_open:
             await self._meet(run, channel)
         if verdict == "closing":
@@ -293,8 +299,8 @@ class TurnRunner:
         )
         answer = next(message for message in change.messages if message.role == "assistant")
         Speech(run, channel, self._clock).flush()
-        channel.send(frames.chat(answer, run.state.epoch))
-        channel.send(frames.status("cancelled" if verdict == "cancelled" else "complete", run.turn))
+        told = frames.status("cancelled" if verdict == "cancelled" else "complete", run.turn)
+        await self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
         await self._evict(run.conversation_id, change)
         return TurnEnd(verdict, answer, run.finish_reason, run.usage, run.error, _next_run(run, seen, change))
 
@@ -305,10 +311,24 @@ class TurnRunner:
             lambda seen: transitions.abandon(seen, run.turn, run.question, status, self._rules, self._clock()),
             channel,
         )
+        told = [frames.status(status, run.turn)]
         if run.error is not None:
-            channel.send(frames.error(run.error, turnId=run.turn.turn_id, messageId=run.turn.message_id))
-        channel.send(frames.status(status, run.turn))
+            told.insert(0, frames.error(run.error, turnId=run.turn.turn_id, messageId=run.turn.message_id))
+        await self._say_last(run, channel, change, *told)
         return TurnEnd(verdict, error=run.error, next=_next_run(run, seen, change))
+
+    async def _say_last(self, run: Run, channel: Channel, change: Change, *last: Frame) -> None:
+        """Tell how the turn ended, while the word is ours; later another may have it, and a worker says it in its turn.
+
+        What is on its way to slow sockets then may arrive late, rather than not at all.
+        """
+        word_is_ours = change.state.turn is not None or self._clock() < change.state.voice_until
+        if not word_is_ours:
+            await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+            return
+        channel.may_speak = lambda: True
+        for frame in last:
+            channel.send(frame)
 
     async def _close(self, run: Run, channel: Channel) -> TurnEnd:
         """A clear has ended the turn. Everybody hears of it before the slot is free for another holder."""
@@ -322,25 +342,27 @@ class TurnRunner:
     async def _change(
         self, run: Run, decide: Callable[[Snapshot], Change], channel: Channel | None = None
     ) -> tuple[Change, Snapshot]:
-        """Commit what ``decide`` makes of the newest state; reads only when the state in hand is no longer true.
-
-        A lost race may mean that a socket has come to listen, so it also looks at the sockets again.
-        """
+        """Commit what ``decide`` makes of the newest state; reads only when the state in hand may no longer be true."""
         seen = Snapshot(run.state, run.settings, (), run.messages)
         if run.state.queued:
-            seen = await self._snapshot(run)
+            seen = await self._read_again(run, channel)
         while True:
             change = decide(seen)
             try:
                 await self._store.commit(run.conversation_id, change)
                 return change, seen
             except StateChanged:
-                seen = await self._snapshot(run)
-                if channel is not None:
-                    await self._meet(run, channel)
+                seen = await self._read_again(run, channel)
 
-    async def _snapshot(self, run: Run) -> Snapshot:
-        return await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
+    async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
+        """A state that has changed may mean that a socket has come to listen, so the sockets are met again as well."""
+        seen = await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
+        if seen.state is None or seen.state.nonce == run.state.nonce:
+            return seen
+        if channel is not None:
+            await self._meet(run, channel)
+        run.state = seen.state
+        return seen
 
     async def _evict(self, conversation_id: str, change: Change) -> None:
         """Every so often have a worker delete what the log may no longer show."""

@@ -34,14 +34,15 @@ const session = new Session({
   socket,
   history: ({ before } = {}) => getJson(historyAddress(before)),
   drafts,
-  keeps: config.conversationsEnabled,
   changed: update,
   failed: (error) => view.showError(error),
 });
 
 view.describe(config, id);
-await session.start();
-view.announceFromNowOn();
+if (config.conversationsEnabled) {
+  await session.start();
+  view.announceFromNowOn();
+}
 
 function update() {
   view.update({ conversation, connection: socket.state, secondsHeld: session.secondsHeld });

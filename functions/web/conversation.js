@@ -134,16 +134,16 @@ export class Conversation {
   }
 
   #status(status, metadata) {
-    const { turnId, messageId, attempt = 1, position } = metadata;
+    const { messageId, position } = metadata;
     if (status === "queued") this.amend(messageId, { acknowledged: true, position });
-    else if (OVER.has(status)) this.#turnOver(status, turnId, messageId, attempt);
+    else if (OVER.has(status)) this.#turnOver(status, metadata);
     else {
       const turn = this.#turnOf(metadata);
       if (turn && status === "streaming") turn.phase = "streaming";
     }
   }
 
-  #turnOver(status, turnId, messageId, attempt) {
+  #turnOver(status, { turnId, messageId, attempt = Infinity }) {
     if (status !== "complete") this.#failed.add(messageId);
     if (status === "cancelled") this.discard(messageId); // taken off the queue
     if (!turnId || this.turn?.turnId !== turnId || this.turn.attempt > attempt) return;
@@ -165,7 +165,7 @@ export class Conversation {
     this.lastSeq = Math.max(this.lastSeq, lastSeq ?? 0);
     const turn = this.turn;
     if (turn && turn.turnId !== turnId && turn.turnId === this.#askedAbout) this.#finish(turn.turnId, turn.attempt);
-    if (!this.turn) this.#settledSeq = this.lastSeq;
+    if (!this.turn && !turnId) this.#settledSeq = this.lastSeq;
     this.needsResume = Boolean(this.turn?.waiting.length);
   }
 
@@ -181,7 +181,10 @@ export class Conversation {
   }
 
   #clear(epoch) {
-    if (epoch && epoch === this.epoch) return;
+    if (epoch && epoch === this.epoch) {
+      if (!this.isEmpty) this.needsResume = true; // told twice, as a rule
+      return;
+    }
     if (this.epoch) this.#pastEpochs.add(this.epoch);
     if (this.turn) this.#finish(this.turn.turnId, Infinity);
     for (const memory of [this.#log, this.#parts, this.#replaced, this.#failed]) memory.clear();

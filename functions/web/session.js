@@ -4,7 +4,8 @@ import { newId } from "./storage.js";
 
 const RESEND_AFTER = 20_000; // an unacknowledged message is sent again; its id keeps it single
 const RESUME_AGAIN_AFTER = 15_000;
-const RESUME_PAUSE = 500;
+const RESUME_PAUSE = 2_000;
+const REFUSAL = /^invalid_|_too_large$/; // of a message that could not even be read, so that its id is not told
 
 export class Session {
   #sent = { id: null, at: 0 };
@@ -15,14 +16,14 @@ export class Session {
   #resumeTimer = 0;
   #resumedAt = 0;
 
-  /** `changed()` and `failed(error)` are called back; `keeps` is false where conversations are not stored. */
-  constructor({ conversation, socket, history, drafts, keeps, changed, failed }) {
-    Object.assign(this, { conversation, socket, history, drafts, keeps, changed, failed });
+  /** `changed()` and `failed(error)` are called back; `history({before})` reads a page of older messages. */
+  constructor({ conversation, socket, history, drafts, changed, failed }) {
+    Object.assign(this, { conversation, socket, history, drafts, changed, failed });
   }
 
   async start() {
     for (const { id, content } of this.drafts.unsent) this.conversation.compose(id, content);
-    if (this.keeps) await this.#loadNewest();
+    await this.#loadNewest();
     this.#settle();
     this.socket.start();
   }
@@ -65,8 +66,8 @@ export class Session {
   }
 
   remove({ state, messageId }) {
-    if (state === "queued") return this.#command("cancel", { messageId });
-    this.conversation.discard(messageId);
+    if (state === "queued") this.#command("cancel", { messageId });
+    this.conversation.discard(messageId); // if it was too late, the log brings it back
     this.#settle();
   }
 
@@ -79,7 +80,7 @@ export class Session {
   opened() {
     this.#sent.id = null;
     this.conversation.reconnected();
-    if (this.keeps) this.#resume();
+    this.#resume();
     this.#settle();
   }
 
@@ -87,16 +88,16 @@ export class Session {
     if (frame.type === "error") this.#refused(frame);
     else if (!frame.type && frame.message) this.failed({ error: frame.message }); // API Gateway's own words
     this.conversation.receive(frame);
-    if (this.keeps && this.conversation.needsResume && !this.conversation.syncing) this.#resumeSoon();
+    if (this.conversation.needsResume && !this.conversation.syncing) this.#resumeSoon();
     this.#settle();
   }
 
   #refused(frame) {
+    if (frame.code === "nothing_to_cancel") return; // it ended by itself just before
     this.failed(frame);
     if (frame.retryAfter) this.#heldUntil = Date.now() + frame.retryAfter * 1000;
     const about = (frame.metadata ??= {});
-    const inFlight = this.conversation.nextToSend()?.id === this.#sent.id ? this.#sent.id : undefined;
-    if (!about.turnId) about.messageId ??= inFlight; // it does not say what it is about: the last word was ours
+    if (REFUSAL.test(frame.code)) about.messageId ??= this.conversation.nextToSend()?.id;
     if (about.messageId === this.#sent.id) this.#sent.id = null;
   }
 

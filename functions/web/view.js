@@ -4,8 +4,9 @@ import { Composer } from "./composer.js";
 import { arrange, button, element } from "./dom.js";
 import { MessageView } from "./message.js";
 
-const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline" };
+const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline", unused: "Not connected" };
 const ACTIVITY = { thinking: "The assistant is thinking.", streaming: "The assistant is answering." };
+const SWITCHED_OFF = "Conversations are switched off on this server, and this page needs them.";
 const NEAR = 48; // pixels from the end that still count as being there
 const MOST_PROBLEMS = 3;
 
@@ -36,11 +37,11 @@ export class View {
     part("errors").replaceChildren();
     part("model").textContent = model.split("/").at(-1);
     part("model").title = model;
-    part("notice").textContent = notice ?? "";
-    part("notice").hidden = !notice;
+    part("notice").textContent = conversationsEnabled ? notice : SWITCHED_OFF;
+    part("notice").hidden = !part("notice").textContent;
     part("conversation").textContent = id.length > 10 ? `${id.slice(0, 8)}…` : id;
     part("conversation").title = id;
-    for (const node of [part("conversation").parentNode, part("new"), part("clear")]) node.hidden = !conversationsEnabled;
+    if (!conversationsEnabled) return this.#showConnection("unused");
     this.composer.enable(maxMessageCharacters);
     if (matchMedia("(hover: hover)").matches) this.composer.focus(); // on a phone the keyboard would jump up
   }

@@ -144,6 +144,7 @@ def watched(context: BrowserContext, backend: PageBackend) -> Iterator[ChatPage]
     context.on("request", lambda request: check_request(request.url, backend, troubles))
     chat = ChatPage(page, backend.page_url)
     chat.open("test-conversation")
+    backend.wait_until(lambda: bool(backend.received_commands("resume")))
     yield chat
     assert troubles == []
     assert page.evaluate("window.hacked") is None
@@ -326,11 +327,33 @@ def test_a_queued_message_says_so_and_can_be_removed(chat: ChatPage, backend: Pa
     chat.send("third")
     expect(chat.own.last).to_contain_text("number 2")
     chat.button("Remove").first.click()
-    expect(chat.own).to_have_count(2)
+    backend.wait_until(lambda: len(backend.queue) == 1)
     backend.answer("to the first")
     backend.wait_until(lambda: backend.turn is not None)
     backend.answer("to the third")
     chat.expect_messages("first", "to the first", "third", "to the third")
+
+
+def test_a_message_that_the_server_could_not_read_is_not_sent_for_ever(chat: ChatPage, backend: PageBackend) -> None:
+    backend.refuse_with = {"error": "This is too large.", "code": "message_too_large", "metadata": {}}
+    chat.send("Hello")
+    expect(chat.own).to_contain_text("Not sent.")
+    chat.button("Remove").click()
+    chat.expect_messages()
+
+
+def test_the_page_says_so_where_conversations_are_switched_off(chat: ChatPage, backend: PageBackend) -> None:
+    backend.conversations_enabled = False
+    chat.page.reload()
+    expect(chat.page.get_by_text("Conversations are switched off on this server")).to_be_visible()
+    chat.field.fill("Hello")
+    expect(chat.button("Send")).to_be_disabled()
+
+
+def test_the_server_s_notice_is_shown(chat: ChatPage, backend: PageBackend) -> None:
+    backend.notice = "A tiny model answers."
+    chat.reload()
+    expect(chat.page.get_by_text("A tiny model answers.")).to_be_visible()
 
 
 def test_a_refused_message_is_kept_for_another_try(chat: ChatPage, backend: PageBackend) -> None:

@@ -28,7 +28,7 @@ from copilotedge.transitions.intake import (
     submit,
     withdraw,
 )
-from copilotedge.transitions.leases import claim, hand_over, note_listener, renew, request_cancel
+from copilotedge.transitions.leases import claim, hand_over, note_listener, renew, request_cancel, take_voice
 from copilotedge.transitions.lives import clear, delete, store_settings
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, Rules, new_id
 
@@ -58,5 +58,6 @@ __all__ = [
     "request_cancel",
     "store_settings",
     "submit",
+    "take_voice",
     "withdraw",
 ]

@@ -1,13 +1,14 @@
 """A turn ends, and in the same change the next one begins if a message waits.
 
 ``snapshot.queue`` must be complete when ``snapshot.state.queued`` is not 0. All raise ``Fenced`` when the turn is no
-longer its holder's.
+longer its holder's; ``complete`` and ``abandon`` raise ``Closing`` when a clear has ended it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from copilotedge.errors import Closing
 from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, Turn, Usage
 from copilotedge.transitions.leases import held
 from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, new_turn, next_state, question_of, touch
@@ -17,7 +18,7 @@ def complete(
     snapshot: Snapshot, turn: Turn, text: str, usage: Usage, status: MessageStatus, model: str, rules: Rules, now: int
 ) -> Change:
     """Append the answer."""
-    state, current = held(snapshot.state, turn)
+    state, current = _open(snapshot.state, turn)
     answer = Message(
         seq=state.seq + 1,
         role="assistant",
@@ -46,7 +47,7 @@ def abandon(snapshot: Snapshot, turn: Turn, question: Message, status: MessageSt
 
     A regeneration that is abandoned leaves the earlier answer, and the question, as they were.
     """
-    state, current = held(snapshot.state, turn)
+    state, current = _open(snapshot.state, turn)
     marked = () if current.replaces else (replace(question, status=status),)
     return _end(snapshot, next_state(state), current, marked, (), rules, now)
 
@@ -60,6 +61,14 @@ def close(snapshot: Snapshot, turn: Turn, rules: Rules, now: int) -> Change:
 def answer_id(turn: Turn) -> str:
     """Message id of the answer that this attempt at the turn gives."""
     return f"{turn.turn_id}-{turn.attempt}"
+
+
+def _open(state: State | None, turn: Turn) -> tuple[State, Turn]:
+    """What was asked before a clear has no place in the epoch after it."""
+    state, current = held(state, turn)
+    if current.closing:
+        raise Closing("The conversation was cleared.")
+    return state, current
 
 
 def _end(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from copilotedge.errors import Conflict, QueueFull
 from copilotedge.models import Change, Message, PromptMessage, QueuedMessage, Receipt, Role, Snapshot, State, Turn
-from copilotedge.transitions.steps import Rules, born, new_id, new_turn, next_state, question_of, touch
+from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, new_id, new_turn, next_state, question_of, touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +86,24 @@ def regenerate(snapshot: Snapshot, turn_id: str, holder: str, rules: Rules, now:
         raise Conflict("There is no message to answer again.", code="nothing_to_regenerate")
     turn = new_turn(turn_id, question.message_id, question.seq, holder, rules, now)
     turn = replace(turn, replaces=answer.seq if answer else 0)
-    marked = () if question.status == "complete" else (replace(question, status="complete"),)
+    marked = () if answer else (replace(question, status="complete", turn_id=turn_id),)
     change = Change(expected=state, state=touch(next_state(state, turn=turn), rules, now), messages=marked)
     return Began(change, turn)
 
 
 def append(snapshot: Snapshot, role: Role, content: str, tokens: int, rules: Rules, now: int) -> Change:
-    """Append a message without answering it. Raises ``Conflict`` while a turn runs."""
+    """Append a message without answering it; the caller announces it. Raises ``Conflict`` while a turn runs."""
     state = snapshot.state
     if state is not None and state.turn is not None:
         raise _busy()
     head = next_state(state) if state else born(rules, now)
     message = Message(head.seq + 1, role, content, now, new_id(), tokens=tokens)
     grown = replace(
-        head, seq=message.seq, message_count=head.message_count + 1, total_tokens=head.total_tokens + tokens
+        head,
+        seq=message.seq,
+        message_count=head.message_count + 1,
+        total_tokens=head.total_tokens + tokens,
+        voice_until=now + LAST_WORDS_MS,
     )
     return Change(expected=state, state=touch(grown, rules, now), messages=(message,))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import Change, State, Turn
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, next_state
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, Rules, next_state
 
 
 def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int) -> Change:
@@ -28,7 +28,7 @@ def hand_over(state: State | None, turn: Turn, now: int) -> Change:
     """Give the turn back, for a worker to claim. Raises ``Fenced``."""
     state, current = held(state, turn)
     released = replace(current, holder="", lease_until=now + CLAIM_GRACE_MS)
-    return Change(expected=state, state=next_state(state, turn=released))
+    return Change(expected=state, state=next_state(state, turn=released, voice_until=now + LAST_WORDS_MS))
 
 
 def request_cancel(state: State | None) -> Change | None:
@@ -46,6 +46,13 @@ def note_listener(state: State | None) -> Change | None:
     if state is None or state.turn is None:
         return None
     return Change(expected=state, state=next_state(state))
+
+
+def take_voice(state: State | None, last_seq: int, now: int) -> Change | None:
+    """Let a caller say again how the last turn ended, before any other speaks; None when the log has moved on."""
+    if state is None or state.turn is not None or state.seq != last_seq:
+        return None
+    return Change(expected=state, state=next_state(state, voice_until=now + LAST_WORDS_MS))
 
 
 def running(state: State | None, turn_id: str) -> tuple[State, Turn]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from copilotedge.models import Change, ConversationSettings, Snapshot, State
-from copilotedge.transitions.steps import Rules, born, next_epoch, next_state, seconds, touch
+from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, next_epoch, next_state, seconds, touch
 
 
 def clear(state: State | None, rules: Rules, now: int) -> Change | None:
-    """Start a new epoch; None when there is nothing to clear. A turn whose holder lives stays until it has let go."""
+    """Start a new epoch; None when there is nothing to clear. A turn whose holder lives stays until it has let go.
+
+    Without one the caller announces the clear, and the next holder lets it speak first.
+    """
     if state is None:
         return None
-    return Change(expected=state, state=touch(_emptied(state, now), rules, now))
+    emptied = replace(_emptied(state, now), voice_until=now + LAST_WORDS_MS)
+    return Change(expected=state, state=touch(emptied, rules, now))
 
 
 def delete(state: State | None, now: int) -> Change | None:
@@ -25,7 +29,7 @@ def delete(state: State | None, now: int) -> Change | None:
         return None
     emptied = _emptied(state, now)
     if emptied.turn is None:
-        return Change(expected=state, state=emptied, removes_state=True)
+        return Change(expected=state, state=replace(emptied, voice_until=now + LAST_WORDS_MS), removes_state=True)
     reborn = replace(emptied, life=emptied.epoch, owner="", created_at=now)
     return Change(expected=state, state=replace(reborn, expires_at=seconds(emptied.turn.lease_until)))
 

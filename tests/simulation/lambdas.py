@@ -1,0 +1,148 @@
+"""Functions as Lambda runs them: a process each, asynchronous events at least once, two retries, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from copilotedge.conversations import Conversations
+from copilotedge.models import Connection
+from copilotedge.ports import ConversationStore
+from copilotedge.replies import Replies
+from copilotedge.settings import Settings
+from copilotedge.sockets import Sockets
+from copilotedge.transitions import Rules
+from copilotedge.turns import TurnRunner
+from tests.fakes import START, FakeLog
+from tests.memory_store import MemoryStore
+from tests.simulation.points import Crash, Dice, Process, SimulatedModel, SimulatedStore
+
+RETRY_SECONDS = (1.0, 2.0)
+WORKER_SECONDS = 300.0
+
+
+class Core:
+    """The core inside one process, put together as ``wiring`` does."""
+
+    def __init__(self, cloud: Cloud, process: Process) -> None:
+        settings, rules, clock, log = cloud.settings, cloud.rules, cloud.clock, cloud.log
+        self.process = process
+        self.store: ConversationStore = SimulatedStore(cloud.store, process)
+        self.gateway = ProcessGateway(cloud, process)
+        self.waker = ProcessWaker(cloud, process)
+        self.model = SimulatedModel(process, cloud.model_calls)
+        window = settings.snapshot_messages
+        self.conversations = Conversations(self.store, self.waker, rules, window, clock, log)
+        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, settings, rules, clock, log)
+        self.replies = Replies(self.conversations, self.runner, self.model, settings, clock)
+        self.sockets = Sockets(self.conversations, self.store, self.gateway, settings, clock, log)
+
+
+class Cloud:
+    """All processes of a deployment, the store that they share, and the sockets that are connected."""
+
+    def __init__(self, dice: Dice, settings: Settings) -> None:
+        self.dice = dice
+        self.settings = settings
+        self.rules = Rules(
+            inactivity_ms=settings.inactivity_ms,
+            lease_ms=settings.lease_ms,
+            max_queued=settings.max_queued_messages,
+            max_attempts=settings.max_attempts,
+        )
+        self.log = FakeLog()
+        self.store: ConversationStore = MemoryStore(self.clock)
+        self.frames: dict[str, list[dict[str, Any]]] = {}
+        self.open: set[str] = set()
+        self.model_calls: list[str] = []
+        self.dead_letters: list[tuple[str, str]] = []
+        self.crashes = 0
+        self._events: set[asyncio.Task[None]] = set()
+        self._processes = 0
+
+    def clock(self) -> int:
+        return START + int(asyncio.get_running_loop().time() * 1000)
+
+    def core(self, kind: str, *, mortal: bool = True) -> Core:
+        self._processes += 1
+        return Core(self, Process(f"{kind}{self._processes}", self.dice, mortal))
+
+    def invoke_worker(self, conversation_id: str, turn_id: str, connection_id: str) -> None:
+        """Lambda took the event: it will be run, perhaps more than once."""
+        for _ in range(2 if self.dice.strikes(self.dice.faults.duplicates) else 1):
+            task = asyncio.ensure_future(self._run_event(conversation_id, turn_id, connection_id))
+            self._events.add(task)
+            task.add_done_callback(self._events.discard)
+
+    async def receive(self, conversation_id: str, connection_id: str, body: dict[str, Any]) -> None:
+        """One frame through the WebSocket function; when that breaks, the gateway tells the client."""
+        arrival = self.clock()
+        core = self.core("ws")
+        try:
+            await core.sockets.receive(conversation_id, Connection(connection_id), json.dumps(body), arrival)
+        except (Crash, OSError):
+            self.crashes += 1
+            await self.deliver(connection_id, b'{"type": "gateway_error"}')
+
+    async def deliver(self, connection_id: str, frame: bytes) -> bool:
+        if connection_id not in self.open:
+            return False
+        self.frames.setdefault(connection_id, []).append(json.loads(frame))
+        return True
+
+    async def settle(self) -> None:
+        """Until no event is under way."""
+        while self._events:
+            await asyncio.wait(set(self._events))
+
+    async def _run_event(self, conversation_id: str, turn_id: str, connection_id: str) -> None:
+        await self.dice.pause("event;", 0.03)
+        for pause in (*RETRY_SECONDS, None):
+            core = self.core("worker")
+            try:
+                await self._work(core, conversation_id, turn_id, connection_id)
+                return
+            except (Crash, Exception):  # noqa: BLE001 - whatever ends a function, Lambda tries again
+                core.process.dead = True
+                self.crashes += 1
+            if pause is not None:
+                await asyncio.sleep(pause)
+        self.dead_letters.append((conversation_id, turn_id))
+
+    async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str) -> None:
+        deadline = self.clock() + int(WORKER_SECONDS * 1000)
+        run = await core.runner.claim(conversation_id, turn_id, core.process.name)
+        if run is None:
+            await core.sockets.retell(conversation_id, turn_id)
+        await core.runner.serve(run, deadline, connection_id)
+
+
+class ProcessGateway:
+    """A process's way to the sockets."""
+
+    def __init__(self, cloud: Cloud, process: Process) -> None:
+        self._cloud = cloud
+        self._process = process
+
+    async def post(self, connection_id: str, frame: bytes) -> bool:
+        await self._process.point("post", 0.01)
+        delivered = await self._cloud.deliver(connection_id, frame)
+        await self._process.thaw()
+        return delivered
+
+
+class ProcessWaker:
+    """A process's way to asynchronous invocation."""
+
+    def __init__(self, cloud: Cloud, process: Process) -> None:
+        self._cloud = cloud
+        self._process = process
+
+    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+        await self._process.point("wake", 0.01)
+        self._cloud.invoke_worker(conversation_id, turn_id, connection_id)
+
+    async def sweep(self, conversation_id: str) -> None:
+        await self._process.point("wake", 0.01)
+        await self._cloud.store.sweep(conversation_id)

@@ -1,0 +1,103 @@
+"""Copies of the core with one condition removed: the explorer must find each of them, or it proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from copilotedge import conversations, transitions
+from copilotedge.models import Change
+from copilotedge.transitions import endings, intake, leases
+from tests.memory_store import MemoryStore
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``scenario`` names where its absence shows."""
+
+    name: str
+    scenario: str
+    apply: Patch
+
+
+def _no_compare_and_swap(patch: pytest.MonkeyPatch) -> None:
+    commit = MemoryStore.commit
+
+    async def careless(self: MemoryStore, conversation_id: str, change: Change) -> None:
+        await commit(self, conversation_id, replace(change, expected=await self.state(conversation_id)))
+
+    patch.setattr(MemoryStore, "commit", careless)
+
+
+def _answers_after_a_clear(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(endings, "_open", leases.held)
+
+
+def _anyone_may_answer(patch: pytest.MonkeyPatch) -> None:
+    def careless(state, turn):
+        return leases.running(state, turn.turn_id)
+
+    patch.setattr(endings, "held", careless)
+
+
+def _lease_is_no_obstacle(patch: pytest.MonkeyPatch) -> None:
+    claim = leases.claim
+
+    def careless(state, turn_id, holder, rules, now):
+        return claim(state, turn_id, holder, rules, now + 1_000_000)
+
+    patch.setattr(transitions, "claim", careless)
+    patch.setattr("copilotedge.models.Turn.is_held", lambda _turn, _now: False)
+
+
+def _repeats_are_new(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(intake, "_find_repeat", lambda *_: None)
+    patch.setattr(intake, "_receipt", lambda *_: None)
+
+
+def _queue_is_left_behind(patch: pytest.MonkeyPatch) -> None:
+    end = endings._end
+
+    def careless(snapshot, ended, *rest):
+        return end(snapshot, replace(ended, queued=0), *rest)
+
+    patch.setattr(endings, "_end", careless)
+
+
+def _nobody_revives(patch: pytest.MonkeyPatch) -> None:
+    async def asleep(*_: object) -> None:
+        return
+
+    patch.setattr(conversations.Conversations, "_revive", asleep)
+
+
+def _listeners_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transitions, "note_listener", lambda _state: None)
+
+
+def _no_last_words(patch: pytest.MonkeyPatch) -> None:
+    for module in (endings, leases, intake):
+        patch.setattr(module, "LAST_WORDS_MS", 0)
+    patch.setattr("copilotedge.turns.TurnRunner._say_last", _say_always)
+
+
+async def _say_always(_self, _run, channel, _change, *last) -> None:
+    for frame in last:
+        channel.send(frame)
+
+
+MUTANTS = [
+    Mutant("a change needs no current state", "calm", _no_compare_and_swap),
+    Mutant("an answer may come after a clear", "clears", _answers_after_a_clear),
+    Mutant("an answer may come from a former holder", "stormy", _anyone_may_answer),
+    Mutant("a held turn may be claimed", "stormy", _lease_is_no_obstacle),
+    Mutant("a repeated message is a new one", "calm", _repeats_are_new),
+    Mutant("a turn's end leaves the queue behind", "calm", _queue_is_left_behind),
+    Mutant("nobody wakes a worker for a dead turn", "stormy", _nobody_revives),
+    Mutant("a socket that comes back is not noticed", "calm", _listeners_go_unnoticed),
+    Mutant("two processes may speak at once", "calm", _no_last_words),
+]

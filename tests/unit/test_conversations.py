@@ -1,0 +1,426 @@
+"""Commands and queries of clients, over the memory store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from copilotedge.conversations import MAX_LOST_RACES, Conversations, unknown_of
+from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.models import Change, Connection, ConversationSettings, Message, PromptMessage
+from copilotedge.transitions import CLAIM_GRACE_MS, Submission
+from tests.fakes import World
+from tests.memory_store import MemoryStore
+
+
+@dataclass
+class Contended:
+    """A store whose first ``lost`` commits meet another change, or the error that is given."""
+
+    store: MemoryStore
+    lost: int
+    error: Exception | None = None
+
+    async def commit(self, conversation_id: str, change: Change) -> None:
+        self.lost -= 1
+        if self.lost >= 0:
+            raise self.error or StateChanged("Another was first.")
+        await self.store.commit(conversation_id, change)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+
+def over(world: World, store: object) -> Conversations:
+    window = world.settings.snapshot_messages
+    return Conversations(store, world.waker, world.rules, window, world.clock, world.log)
+
+
+def message(world: World, text: str = "Hi", **more) -> Submission:
+    return Submission(more.pop("message_id", f"m-{text}"), text, world.clock.now, **more)
+
+
+async def answered(world: World, *texts: str) -> None:
+    """Exchanges that are over."""
+    for text in texts:
+        await world.say("a", text)
+        await world.work()
+        world.clock.advance(1_000)
+
+
+# --- Taking messages ---------------------------------------------------------------------------------------------
+
+
+async def test_a_caller_that_holds_its_turn_gets_a_run():
+    world = World()
+    submitted = await world.conversations.submit("c1", message(world, holder="caller"))
+    assert submitted.run.turn.holder == "caller"
+    assert submitted.run.question.content == "Hi"
+
+
+async def test_a_caller_that_does_not_hold_its_turn_gets_none_to_run():
+    world = World()
+    submitted = await world.conversations.submit("c1", message(world))
+    assert (submitted.run, submitted.position, submitted.repeated) == (None, 0, False)
+
+
+async def test_a_caller_whose_message_waits_gets_its_place():
+    world = World()
+    await world.conversations.submit("c1", message(world, "1"))
+    submitted = await world.conversations.submit("c1", message(world, "2", holder="caller"))
+    assert (submitted.run, submitted.position) == (None, 1)
+
+
+async def test_a_repeated_message_leads_to_the_turn_it_began():
+    world = World()
+    first = await world.conversations.submit("c1", message(world))
+    again = await world.conversations.submit("c1", message(world))
+    assert (again.turn_id, again.repeated) == (first.turn_id, True)
+    assert len(await world.log_of()) == 1
+
+
+async def test_a_repeated_message_is_known_however_far_back_it_lies():
+    world = World(history_window_messages=2)
+    first = await world.conversations.submit("c1", message(world, client_id=True))
+    await world.work()
+    await answered(world, "2", "3", "4")
+    again = await world.conversations.submit("c1", message(world, client_id=True))
+    assert (again.turn_id, again.repeated) == (first.turn_id, True)
+
+
+async def test_an_id_far_back_with_other_content_is_a_conflict():
+    world = World(history_window_messages=2)
+    await world.conversations.submit("c1", message(world, client_id=True))
+    await world.work()
+    await answered(world, "2", "3", "4")
+    with pytest.raises(Conflict):
+        await world.conversations.submit("c1", replace(message(world, client_id=True), content="Bye"))
+
+
+async def test_an_id_is_free_again_after_a_clear():
+    world = World()
+    await world.conversations.submit("c1", message(world, client_id=True))
+    await world.conversations.clear("c1")
+    assert not (await world.conversations.submit("c1", message(world, client_id=True))).repeated
+
+
+async def test_a_receipt_that_vanished_meanwhile_asks_to_come_back():
+    world = World()
+    conversations = over(world, Contended(world.store, 1, ReceiptExists("Taken.")))
+    with pytest.raises(StoreUnavailable) as caught:
+        await conversations.submit("c1", message(world))
+    assert caught.value.code == "conversation_busy"
+
+
+async def test_a_full_queue_refuses():
+    world = World(max_queued_messages=1)
+    for text in ("1", "2"):
+        await world.conversations.submit("c1", message(world, text))
+    with pytest.raises(QueueFull):
+        await world.conversations.submit("c1", message(world, "3"))
+
+
+async def test_a_lost_race_is_run_again():
+    world = World()
+    await over(world, Contended(world.store, 3)).submit("c1", message(world))
+    assert await world.log_of() == [("user", "Hi", "complete")]
+
+
+async def test_a_conversation_that_never_stands_still_asks_to_come_back(monkeypatch):
+    monkeypatch.setattr("copilotedge.conversations.random.uniform", lambda low, high: 0)
+    world = World()
+    with pytest.raises(StoreUnavailable) as caught:
+        await over(world, Contended(world.store, MAX_LOST_RACES)).submit("c1", message(world))
+    assert (caught.value.code, caught.value.retry_after) == ("conversation_busy", 1)
+
+
+async def test_whoever_meets_a_turn_that_no_one_looks_after_wakes_a_worker():
+    world = World()
+    first = await world.conversations.submit("c1", message(world, "1"))
+    world.clock.advance(CLAIM_GRACE_MS)
+    await world.conversations.submit("c1", message(world, "2"))
+    assert world.waker.pending == [("c1", first.turn_id, "")]
+
+
+async def test_a_turn_that_is_looked_after_wakes_no_one():
+    world = World()
+    await world.conversations.submit("c1", message(world, holder="caller"))
+    await world.conversations.page("c1", 10)
+    assert world.waker.pending == []
+
+
+# --- History that a client brings along --------------------------------------------------------------------------
+
+U1, A1, U2, A2 = (PromptMessage(role, text) for role, text in zip(["user", "assistant"] * 2, "abcd", strict=True))
+NEW = PromptMessage("user", "new")
+
+
+def log(*entries: PromptMessage, failed: str = "") -> list[Message]:
+    """The stored log; the messages whose text is in ``failed`` have no answer."""
+    return [
+        Message(n, entry.role, entry.content, 0, f"m{n}", status="failed" if entry.content in failed else "complete")
+        for n, entry in enumerate(entries, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("brought", "stored", "expected"),
+    [
+        pytest.param([], log(U1, A1), [], id="brings nothing"),
+        pytest.param([U1, A1], [], [U1, A1], id="first import"),
+        pytest.param([U1, A1, U2, A2], log(U1, A1, U2, A2), [], id="resends everything"),
+        pytest.param([U2, A2], log(U1, A1, U2, A2), [], id="trimmed the beginning"),
+        pytest.param([A2], log(U1, A1, U2, A2), [], id="trimmed to an answer"),
+        pytest.param([U1, A1, U2, A2], log(U2, A2), [], id="goes back before the window"),
+        pytest.param([U1, A1, U2, A2], log(U1, A1), [U2, A2], id="brings an exchange that the log lacks"),
+        pytest.param([U1, A1, NEW], log(U1, A1, NEW, failed="n"), [], id="kept a failed question"),
+        pytest.param([U1, A1], log(U1, A1, NEW, failed="new"), [], id="dropped a failed question at the end"),
+        pytest.param([U1, A1, U2, A2], log(U1, A1, NEW, U2, A2, failed="new"), [], id="dropped a failed question"),
+        pytest.param([U1, A1, U1, A1], log(U1, A1, U1, A1), [], id="says the same twice"),
+    ],
+)
+def test_only_what_the_log_lacks_is_new(brought, stored, expected):
+    assert unknown_of(brought, stored) == tuple(expected)
+
+
+@pytest.mark.xfail(reason="BUG: a client that missed what others said doubles the log with every message")
+@pytest.mark.parametrize(
+    ("brought", "stored"),
+    [
+        pytest.param([U1, A1], log(U1, A1, U2, A2), id="missed an exchange of another client"),
+        pytest.param([U1, PromptMessage("assistant", "b ")], log(U1, A1), id="changed white space"),
+        pytest.param([U1, A1], log(U1, A1, U2), id="another client's question is being answered"),
+    ],
+)
+def test_what_the_log_has_already_is_not_new_to_it(brought, stored):
+    assert unknown_of(brought, stored) == ()
+
+
+async def test_a_first_import_is_stored_before_the_message():
+    world = World()
+    await world.conversations.submit("c1", message(world, "c"), [U1, A1])
+    assert [content for _, content, _ in await world.log_of()] == ["a", "b", "c"]
+
+
+@pytest.mark.xfail(reason="BUG: what waits counts as unknown history, so a third message at once is refused with 409")
+async def test_a_client_that_resends_everything_may_be_two_messages_ahead():
+    world = World()
+    await world.conversations.submit("c1", message(world, "1"))
+    await world.conversations.submit("c1", message(world, "2"), [PromptMessage("user", "1")])
+    brought = [PromptMessage("user", "1"), PromptMessage("user", "2")]
+    assert (await world.conversations.submit("c1", message(world, "3"), brought)).position == 2
+
+
+# --- Cancel, clear, delete ---------------------------------------------------------------------------------------
+
+
+async def test_cancel_stops_the_running_turn():
+    world = World()
+    await world.conversations.submit("c1", message(world))
+    assert await world.conversations.cancel("c1")
+    assert (await world.store.state("c1")).turn.cancel
+
+
+async def test_cancel_by_name_stops_the_turn_of_that_message():
+    world = World()
+    await world.conversations.submit("c1", message(world))
+    assert await world.conversations.cancel("c1", "m-Hi")
+    assert (await world.store.state("c1")).turn.cancel
+
+
+async def test_cancel_by_name_takes_a_waiting_message_off_the_queue():
+    world = World()
+    for text in ("1", "2"):
+        await world.conversations.submit("c1", message(world, text))
+    assert await world.conversations.cancel("c1", "m-2")
+    assert (await world.store.snapshot("c1", 9)).queue == ()
+    assert not (await world.store.state("c1")).turn.cancel
+
+
+async def test_there_may_be_nothing_to_cancel():
+    world = World()
+    assert not await world.conversations.cancel("c1")
+    await answered(world, "Hi")
+    assert not await world.conversations.cancel("c1")
+    assert not await world.conversations.cancel("c1", "nobody")
+
+
+async def test_cancelling_twice_is_one_cancel():
+    world = World()
+    await world.conversations.submit("c1", message(world))
+    assert await world.conversations.cancel("c1") and await world.conversations.cancel("c1")
+
+
+async def test_a_clear_empties_the_log_and_has_the_rest_swept():
+    world = World()
+    await answered(world, "Hi")
+    epoch, holder_tells = await world.conversations.clear("c1")
+    assert (await world.log_of(), holder_tells) == ([], False)
+    assert epoch == (await world.store.state("c1")).epoch
+    assert world.waker.swept == ["c1"]
+
+
+async def test_a_clear_of_nothing_changes_nothing():
+    world = World()
+    assert await world.conversations.clear("c1") == ("", False)
+    assert world.waker.swept == []
+
+
+async def test_a_clear_during_a_turn_leaves_the_telling_to_its_holder():
+    world = World()
+    await world.conversations.submit("c1", message(world, holder="caller"))
+    assert (await world.conversations.clear("c1"))[1]
+
+
+async def test_a_deletion_ends_the_conversation_with_its_settings():
+    world = World()
+    await world.conversations.store_settings("c1", lambda stored: replace(stored, model="m"))
+    assert not await world.conversations.delete("c1")
+    assert await world.conversations.settings("c1") == (None, ConversationSettings())
+
+
+async def test_a_deletion_during_a_turn_leaves_the_telling_to_its_holder():
+    world = World()
+    await world.conversations.submit("c1", message(world, holder="caller"))
+    assert await world.conversations.delete("c1")
+    assert await world.log_of() == []
+    assert world.waker.swept == ["c1"]
+
+
+async def test_a_deletion_of_nothing_is_done_at_once():
+    assert not await World().conversations.delete("c1")
+
+
+# --- Listening, appending, settings ------------------------------------------------------------------------------
+
+
+async def test_a_listener_is_listed_with_its_wish():
+    world = World()
+    await world.conversations.listen("c1", Connection("a"), "t1", 7)
+    (listed,) = await world.store.connections("c1")
+    assert (listed.resume.turn_id, listed.resume.offset) == ("t1", 7)
+
+
+async def test_a_listener_without_an_offset_wants_no_text():
+    world = World()
+    await world.conversations.listen("c1", Connection("a"))
+    assert await world.store.connections("c1") == (Connection("a"),)
+
+
+async def test_a_listener_makes_a_running_turn_look_again():
+    world = World()
+    await world.conversations.submit("c1", message(world, holder="caller"))
+    before = await world.store.state("c1")
+    page = await world.conversations.listen("c1", Connection("a"))
+    assert page.state == await world.store.state("c1") != before
+    assert [entry.content for entry in page.messages] == ["Hi"]
+
+
+async def test_an_appended_message_comes_with_its_epoch():
+    world = World()
+    stored, epoch = await world.conversations.append("c1", "assistant", "Hello", 7)
+    assert (stored.seq, stored.content, stored.tokens) == (1, "Hello", 7)
+    assert epoch == (await world.store.state("c1")).epoch
+
+
+@pytest.mark.xfail(reason="BUG: appending never has the log swept, so it grows without bound")
+async def test_appending_has_evicted_messages_swept():
+    world = World(max_stored_messages=10)
+    for number in range(120):
+        await world.conversations.append("c1", "user", str(number), 0)
+    assert world.waker.swept
+
+
+async def test_settings_are_changed_from_what_is_stored():
+    world = World()
+    await world.conversations.store_settings("c1", lambda stored: replace(stored, model="m"))
+    await world.conversations.store_settings("c1", lambda stored: replace(stored, user_id="u"))
+    assert (await world.conversations.settings("c1"))[1] == ConversationSettings("m", "u")
+
+
+async def test_settings_may_change_during_a_turn():
+    world = World()
+    await world.conversations.submit("c1", message(world))
+    state, _ = await world.conversations.store_settings("c1", lambda stored: replace(stored, model="m"))
+    assert state.turn is not None
+
+
+# --- Reading -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "range_", "expected", "more"),
+    [
+        (2, {}, [5, 6], True),
+        (6, {}, [1, 2, 3, 4, 5, 6], False),
+        (2, {"before": 5}, [3, 4], True),
+        (9, {"before": 3}, [1, 2], False),
+        (2, {"after": 0}, [1, 2], True),
+        (2, {"after": 4}, [5, 6], False),
+        (2, {"after": 99}, [], False),
+    ],
+)
+async def test_the_log_is_read_in_pages(limit, range_, expected, more):
+    world = World()
+    await answered(world, "1", "2", "3")
+    page = await world.conversations.page("c1", limit, **range_)
+    assert ([entry.seq for entry in page.messages], page.more) == (expected, more)
+
+
+@pytest.mark.parametrize("range_", [{}, {"before": 5}, {"after": 0}])
+async def test_an_unknown_conversation_is_an_empty_page(range_):
+    page = await World().conversations.page("nobody", 10, **range_)
+    assert (page.state, page.messages, page.more) == (None, (), False)
+
+
+@pytest.mark.parametrize("range_", [{}, {"before": 9}, {"after": 0}])
+async def test_evicted_messages_are_not_shown_although_they_are_still_there(range_):
+    world = World(max_stored_messages=4)
+    await answered(world, "1", "2", "3")
+    page = await world.conversations.page("c1", 10, **range_)
+    assert ([entry.seq for entry in page.messages], page.more) == ([3, 4, 5, 6], False)
+
+
+async def test_the_outcome_of_a_message_is_found_however_far_back_it_lies():
+    world = World(history_window_messages=2)
+    await world.say("a", "1", id="m1")
+    await world.work()
+    await answered(world, "2", "3", "4")
+    outcome = await world.conversations.outcome("c1", "m1")
+    assert (outcome.question.content, outcome.answer.content) == ("1", "You said: 1")
+    assert outcome.is_over
+
+
+async def test_a_message_that_is_being_answered_is_not_over():
+    world = World()
+    submitted = await world.conversations.submit("c1", message(world))
+    outcome = await world.conversations.outcome("c1", "m-Hi")
+    assert outcome.turn.turn_id == submitted.turn_id
+    assert not outcome.is_over
+
+
+async def test_a_message_that_waits_has_no_question_in_the_log_yet():
+    world = World()
+    for text in ("1", "2"):
+        await world.conversations.submit("c1", message(world, text))
+    outcome = await world.conversations.outcome("c1", "m-2")
+    assert (outcome.question, outcome.answer, outcome.is_over) == (None, None, False)
+
+
+async def test_a_message_that_was_answered_anew_is_over_with_its_new_answer():
+    world = World()
+    await world.say("a", "Hi", id="m1")
+    await world.work()
+    world.model.scripts.append(["Another"])
+    await world.send("a", type="system", content="regenerate")
+    await world.work()
+    assert (await world.conversations.outcome("c1", "m1")).answer.content == "Another"
+
+
+async def test_a_caller_may_regenerate_and_hold_the_turn_itself():
+    world = World()
+    await answered(world, "Hi")
+    submitted = await world.conversations.regenerate("c1", "caller")
+    assert submitted.run.turn.replaces == 2
+    assert [entry.content for entry in submitted.run.messages] == ["Hi"]

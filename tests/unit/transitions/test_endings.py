@@ -1,0 +1,118 @@
+"""A turn ends, and the next one begins in the same change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from copilotedge.errors import Closing, Fenced
+from copilotedge.models import Change, Message, QueuedMessage, Snapshot, State, Turn, Usage
+from copilotedge.transitions.endings import abandon, answer_id, close, complete
+from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, next_state
+from tests.fakes import START
+
+RULES = Rules(inactivity_ms=60_000, lease_ms=5_000)
+NOW = START + 1_000
+MINE = Turn("t1", "m1", 1, "me", 2, START + 5_000)
+QUESTION = Message(1, "user", "Hi", START, "m1", "t1")
+
+
+def running(turn: Turn = MINE, **changes: int) -> State:
+    return next_state(born(RULES, START), **{"seq": 1, "message_count": 1, "total_tokens": 4, "turn": turn} | changes)
+
+
+def waiting(place: str) -> QueuedMessage:
+    return QueuedMessage(place, f"m{place}", f"t{place}", f"text {place}", START, "e", "be brief", "model", 0.5, 9)
+
+
+def completed(snapshot: Snapshot, text: str = "Hello") -> Change:
+    return complete(snapshot, MINE, text, Usage(10, 5), "complete", "a-model", RULES, NOW)
+
+
+def test_an_answer_follows_its_question_and_carries_the_usage():
+    (answer,) = completed(Snapshot(running())).messages
+    assert answer == Message(2, "assistant", "Hello", NOW, "t1-2", "t1", tokens=15, prompt_tokens=10, model="a-model")
+
+
+def test_each_attempt_gives_an_answer_of_its_own_name():
+    assert answer_id(MINE) != answer_id(replace(MINE, attempt=3))
+
+
+def test_an_ended_turn_frees_the_slot_and_counts():
+    state = completed(Snapshot(running())).state
+    assert (state.turn, state.seq, state.message_count, state.total_tokens) == (None, 2, 2, 19)
+    assert state.voice_until == NOW + LAST_WORDS_MS
+    assert state.expires_at * 1000 == NOW + 60_000
+
+
+def test_a_regenerated_answer_takes_the_place_of_the_earlier_one():
+    state = running(replace(MINE, replaces=2), seq=2, message_count=2)
+    change = complete(Snapshot(state), MINE, "Better", Usage(), "complete", "m", RULES, NOW)
+    assert (change.messages[0].seq, change.messages[0].replaces, change.removed_messages) == (3, 2, (2,))
+    assert change.state.message_count == 2
+
+
+def test_the_first_waiting_message_begins_its_turn_with_the_same_holder():
+    queue = (waiting("2"), waiting("1"))
+    change = completed(Snapshot(running(queued=2), queue=queue))
+    assert change.dequeued == (waiting("1"),)
+    assert change.state.queued == 1
+    assert change.state.turn == Turn("t1", "m1", 3, "me", 1, NOW + 5_000, model="model", temperature=0.5, max_tokens=9)
+
+
+def test_the_next_question_stands_right_behind_the_answer():
+    change = completed(Snapshot(running(queued=1), queue=(waiting("7"),)))
+    answer, question = change.messages
+    assert (answer.seq, question.seq, change.state.seq) == (2, 3, 3)
+    assert (question.content, question.message_id, question.instructions) == ("text 7", "m7", "be brief")
+    assert change.state.message_count == 3
+
+
+def test_a_turn_without_an_answer_marks_its_question():
+    change = abandon(Snapshot(running()), MINE, QUESTION, "failed", RULES, NOW)
+    assert change.messages == (replace(QUESTION, status="failed"),)
+    assert (change.state.turn, change.state.seq, change.state.message_count) == (None, 1, 1)
+
+
+def test_an_abandoned_turn_makes_room_for_the_next_one_too():
+    snapshot = Snapshot(running(queued=1), queue=(waiting("7"),))
+    change = abandon(snapshot, MINE, QUESTION, "cancelled", RULES, NOW)
+    assert [message.seq for message in change.messages] == [1, 2]
+    assert change.state.turn.turn_id == "t7"
+
+
+def test_an_abandoned_regeneration_leaves_the_log_as_it_was():
+    state = running(replace(MINE, replaces=2), seq=2)
+    change = abandon(Snapshot(state), MINE, QUESTION, "failed", RULES, NOW)
+    assert (change.messages, change.removed_messages, change.state.seq) == ((), (), 2)
+
+
+def test_closing_lets_go_without_a_word():
+    change = close(Snapshot(running(replace(MINE, closing=True), seq=0)), MINE, RULES, NOW)
+    assert (change.messages, change.state.turn) == ((), None)
+
+
+def test_closing_goes_on_with_what_was_said_after_the_clear():
+    snapshot = Snapshot(running(replace(MINE, closing=True), seq=0, queued=1), queue=(waiting("7"),))
+    change = close(snapshot, MINE, RULES, NOW)
+    assert (change.state.turn.turn_id, change.messages[0].seq) == ("t7", 1)
+
+
+@pytest.mark.parametrize("turn", [None, replace(MINE, attempt=3), replace(MINE, turn_id="t2")])
+def test_only_the_holder_can_end_its_turn(turn):
+    snapshot = Snapshot(running(turn))
+    for end in (
+        lambda: completed(snapshot),
+        lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW),
+        lambda: close(snapshot, MINE, RULES, NOW),
+    ):
+        with pytest.raises(Fenced):
+            end()
+
+
+def test_what_was_asked_before_a_clear_has_no_place_after_it():
+    snapshot = Snapshot(running(replace(MINE, closing=True), seq=0))
+    for end in (lambda: completed(snapshot), lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW)):
+        with pytest.raises(Closing):
+            end()

@@ -1,0 +1,90 @@
+"""Clear, delete, settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from copilotedge.models import ConversationSettings, Snapshot, State, Turn
+from copilotedge.transitions.endings import close
+from copilotedge.transitions.lives import clear, delete, store_settings
+from copilotedge.transitions.steps import Rules, born, next_state
+from tests.fakes import START
+
+RULES = Rules(inactivity_ms=60_000, lease_ms=5_000)
+NOW = START + 1_000
+HELD = Turn("t1", "m1", 9, "me", 1, START + 5_000)
+
+
+def used(turn: Turn | None = None) -> State:
+    return next_state(
+        born(RULES, START), seq=9, queued=2, message_count=9, total_tokens=70, owner="alice", turn=turn, voice_until=7
+    )
+
+
+@pytest.mark.parametrize("act", [lambda: clear(None, RULES, NOW), lambda: delete(None, NOW)])
+def test_an_unknown_conversation_needs_no_end(act):
+    assert act() is None
+
+
+def test_a_clear_starts_an_empty_epoch_of_the_same_life():
+    before = used()
+    after = clear(before, RULES, NOW).state
+    assert (after.seq, after.queued, after.message_count, after.total_tokens) == (0, 0, 0, 0)
+    assert (after.life, after.owner, after.created_at) == (before.life, "alice", START)
+    assert after.epoch > before.epoch
+
+
+def test_a_clear_is_an_activity():
+    assert clear(used(), RULES, NOW).state.expires_at * 1000 == NOW + 60_000
+
+
+def test_a_clear_leaves_a_live_holder_to_announce_it_and_let_go():
+    assert clear(used(HELD), RULES, NOW).state.turn == replace(HELD, closing=True)
+
+
+@pytest.mark.parametrize("turn", [replace(HELD, holder=""), replace(HELD, lease_until=NOW)])
+def test_a_clear_ends_a_turn_that_no_one_holds(turn):
+    assert clear(used(turn), RULES, NOW).state.turn is None
+
+
+def test_a_second_clear_waits_for_the_same_holder():
+    once = clear(used(HELD), RULES, NOW).state
+    twice = clear(once, RULES, NOW).state
+    assert twice.turn == once.turn
+    assert twice.epoch > once.epoch
+
+
+def test_a_deletion_removes_the_state():
+    assert delete(used(), NOW).removes_state
+
+
+def test_a_deletion_during_a_turn_keeps_an_empty_state_until_the_lease_ends():
+    before = used(HELD)
+    change = delete(before, NOW)
+    after = change.state
+    assert not change.removes_state
+    assert (after.seq, after.owner, after.turn.closing) == (0, "", True)
+    assert after.life == after.epoch > before.epoch
+    assert after.expires_at * 1000 == HELD.lease_until
+
+
+@pytest.mark.xfail(reason="BUG: close() touches the state, so a deleted conversation lives 24 hours more")
+def test_a_deleted_conversation_is_gone_once_its_holder_has_let_go():
+    deleted = delete(used(HELD), NOW).state
+    change = close(Snapshot(deleted), deleted.turn, RULES, NOW)
+    assert change.removes_state or change.state.expires_at <= deleted.expires_at
+
+
+def test_settings_are_stored_with_the_state_and_count_as_activity():
+    state, settings = used(HELD), ConversationSettings("m")
+    change = store_settings(Snapshot(state), settings, RULES, NOW)
+    assert (change.expected, change.settings, change.state.turn) == (state, settings, HELD)
+    assert change.state.last_activity == NOW
+
+
+def test_settings_can_begin_a_conversation():
+    change = store_settings(Snapshot(), ConversationSettings("m"), RULES, NOW)
+    assert change.expected is None
+    assert (change.state.version, change.state.created_at) == (1, NOW)
