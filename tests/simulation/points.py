@@ -84,7 +84,7 @@ class Process:
             raise Crash
 
     async def thaw(self) -> None:
-        """A stalled process stands still for longer than a lease: what it asked for happens, but it hears of it late."""
+        """A stalled process stands still for longer than a lease: what it asked for happens, it hears of it late."""
         now = asyncio.get_running_loop().time()
         if self.stalled_until > now:
             await asyncio.sleep(self.stalled_until - now)
@@ -139,7 +139,7 @@ class SimulatedStore:
 
 
 class SimulatedModel:
-    """Echoes the last user message, word by word, now and then failing before or after its first word."""
+    """Echoes the last user message, no two calls alike, now and then failing before or after its first word."""
 
     def __init__(self, process: Process, calls: list[str]) -> None:
         self._process = process
@@ -148,7 +148,7 @@ class SimulatedModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         question = request.messages[-1].content.rpartition("\n\n")[2]
         self._calls.append(question)
-        for number, word in enumerate(f"You said {question} and I heard it".split(" ")):
+        for number, word in enumerate(f"You said {question} and call {len(self._calls)} heard it".split(" ")):
             await self._process.point("word", 0.15)
             await self._process.thaw()
             if self._process.dice.strikes(self._process.dice.faults.model_fails):

@@ -53,7 +53,9 @@ async def _play(seed: int, scenario: Scenario) -> Result:
     clients = [Client(f"client{number}x", cloud, dice) for number in range(scenario.clients)]
     await asyncio.gather(*(_live(client, scenario, dice) for client in clients))
     dice.calm = True
-    await _rest(cloud, clients)
+    await _rest(cloud)
+    if scenario.faults != CALM:
+        await _mend(cloud, clients)
     observed = await _observe(cloud, clients)
     violations = check(observed) + _unanswered(cloud, scenario, observed)
     return Result(dice.trace.hexdigest(), violations, len(cloud.model_calls), cloud.crashes)
@@ -80,13 +82,16 @@ async def _act(client: Client, act: str) -> None:
         await client.command(act)
 
 
-async def _rest(cloud: Cloud, clients: list[Client]) -> None:
+async def _rest(cloud: Cloud) -> None:
     """Leases run out, somebody looks in (as an open page does), and everything comes to its end."""
     for _ in range(3):
         await cloud.settle()
         await asyncio.sleep(SILENCE_SECONDS)
         await cloud.core("reader").conversations.page(CONVERSATION, 1)
         await cloud.settle()
+
+
+async def _mend(cloud: Cloud, clients: list[Client]) -> None:
     for client in clients:
         await client.mend()
     await cloud.settle()

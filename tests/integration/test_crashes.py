@@ -1,0 +1,357 @@
+"""Processes that die and models that misbehave: the conversation heals, and no answer comes twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.options import Options
+from local.stack import Stack
+from tests.clients import Rest, Socket, is_delta, is_status, is_system, kinds, new_conversation, text_of
+from tests.history import assemble, check
+from tests.scripted_model import Reply, ScriptedModel
+from tests.stack import BUILD, DeployedStack, sole_builder, wait_until
+
+LEASE = "2"
+STORY = [f"word{n} " for n in range(12)]
+TEXT = "".join(STORY)
+TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assistant", "status:complete"]
+
+
+@pytest.fixture
+def quick(stack: DeployedStack) -> Iterator[DeployedStack]:
+    """Leases of 2 s, so that a dead holder is soon replaced."""
+    with stack.settings("turn-worker", "http-api", "websocket-api", LEASE_SECONDS=LEASE):
+        yield stack
+
+
+@pytest.mark.parametrize("said", [0, 5, len(STORY)], ids=["before the first word", "mid-stream", "before its end"])
+def test_a_worker_that_dies_is_replaced_and_its_turn_answered_once(quick: DeployedStack, said: int):
+    quick.model.when_asked("Tell me", held_after(said), Reply(chunks=STORY))
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        socket.say("Tell me a story", id="m-1")
+        wait_for_words(quick, socket, said)
+        assert quick.kill("turn-worker") > 0
+        after = socket.receive_turn(60)
+        assert kinds(after)[-len(TURN) :] == TURN
+        assert {frame["metadata"]["attempt"] for frame in after if frame["type"] == "status"} == {2}
+        assert [frame["metadata"]["offset"] for frame in after if is_delta(frame)][0] == 0
+        assert text_of(after) == TEXT
+        socket.drain()
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
+        assert rest.log(conversation) == [("user", "Tell me a story"), ("assistant", TEXT)]
+    assert [request.outcome for request in quick.model.requests] == ["client_closed", "complete"]
+
+
+def test_messages_that_wait_behind_a_dead_worker_are_answered_in_order(quick: DeployedStack):
+    quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        for number, content in enumerate(["Tell me a story", "one", "two"]):
+            socket.say(content, id=f"m-{number}")
+        wait_for_words(quick, socket, 5)
+        assert quick.kill("turn-worker") > 0
+        for _ in range(3):
+            socket.receive_turn(60)
+        sent = {"socket": ["m-0", "m-1", "m-2"]}
+        assert check(rest.observed(conversation, {"socket": socket.frames}, sent)) == []
+        told = [text for _, text in rest.log(conversation)]
+    assert told == ["Tell me a story", TEXT, "one", "You said: one", "two", "You said: two"]
+    assert len(quick.model.requests) == 4
+
+
+def test_a_worker_that_dies_after_the_answer_is_stored_gives_no_second_one(quick: DeployedStack):
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        socket.say("Hello", id="m-1")
+        wait_until(lambda: len(rest.log(conversation)) == 2, "the answer", timeout=60)
+        quick.kill("turn-worker")
+        assert socket.ask("Again", 60) == "You said: Again"
+        assert [text for _, text in rest.log(conversation)] == ["Hello", "You said: Hello", "Again", "You said: Again"]
+    assert len(quick.model.requests) == 2
+
+
+def test_a_client_without_resume_still_gets_the_answer_after_a_crash(quick: DeployedStack):
+    """One that knows only chat, status and error, as the first version of the protocol had them."""
+    quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
+    with Socket(quick.websocket_url, new_conversation("crash")) as socket:
+        socket.say("Tell me a story")
+        wait_for_words(quick, socket, 5)
+        quick.kill("turn-worker")
+        socket.receive_turn(60)
+        answers = [frame["content"] for frame in socket.frames if frame["type"] == "chat"]
+    assert answers[-1] == TEXT
+    assert answers.count(TEXT) == 1
+
+
+def test_a_cancel_after_a_crash_ends_the_turn(quick: DeployedStack):
+    quick.model.when_asked("Tell me", held_after(5))
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        socket.say("Tell me a story", id="m-1")
+        wait_for_words(quick, socket, 5)
+        quick.kill("turn-worker")
+        socket.command("cancel")
+        socket.receive_until(is_status("cancelled"), seconds=60)
+        assert socket.ask("And now?", 60).endswith("And now?")
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
+    assert len(quick.model.requests) == 2
+
+
+def test_a_clear_after_a_crash_leaves_nothing_and_the_next_message_is_answered(quick: DeployedStack):
+    quick.model.when_asked("Tell me", held_after(5))
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        socket.say("Tell me a story", id="m-1")
+        wait_for_words(quick, socket, 5)
+        quick.kill("turn-worker")
+        socket.command("clear_history")
+        socket.receive_until(is_system("conversation_cleared"), seconds=60)
+        assert rest.log(conversation) == []
+        assert socket.ask("A new life", 60) == "You said: A new life"
+        assert [text for _, text in rest.log(conversation)] == ["A new life", "You said: A new life"]
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]}, ["m-1"])) == []
+
+
+def test_a_turn_whose_workers_all_die_ends_as_failed_and_the_next_message_works(quick: DeployedStack):
+    quick.model.when_asked("Tell me", *[held_after(5)] * 2)
+    conversation = new_conversation("crash")
+    with (
+        quick.settings("turn-worker", MAX_ATTEMPTS="2"),
+        Socket(quick.websocket_url, conversation) as socket,
+        Rest(quick.http_url) as rest,
+    ):
+        socket.say("Tell me a story", id="m-1")
+        for _ in range(2):
+            wait_for_words(quick, socket, 5)
+            assert quick.kill("turn-worker") > 0
+        assert kinds(socket.receive_turn(60))[-2:] == ["error:turn_failed", "status:failed"]
+        assert socket.ask("Are you well?", 60).endswith("Are you well?")
+        observed = rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})
+    assert check(observed) == []
+    assert [entry["status"] for entry in observed.log] == ["failed", "complete", "complete"]
+    assert len(quick.model.requests) == 3
+
+
+def test_an_event_that_failed_for_good_is_in_the_queue_and_the_next_message_revives_the_turn(quick: DeployedStack):
+    quick.model.when_asked("Tell me", *[held_after(5)] * 3, Reply(chunks=STORY))
+    conversation = new_conversation("crash")
+    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+        socket.say("Tell me a story", id="m-1")
+        for _ in range(3):
+            wait_for_words(quick, socket, 5)
+            assert quick.kill("turn-worker") > 0
+        wait_until(lambda: conversation in failed_events(quick), "the event in the queue", timeout=60, pause=0.5)
+        assert socket.ask("Are you there?", 60) == TEXT
+        socket.receive_turn(60)
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
+        told = [text for _, text in rest.log(conversation)]
+    assert told == ["Tell me a story", TEXT, "Are you there?", "You said: Are you there?"]
+
+
+def test_a_turn_that_no_worker_was_woken_for_is_answered_once_somebody_looks(stack: DeployedStack):
+    conversation = new_conversation("crash")
+    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+        with stack.settings("websocket-api", TURN_WORKER_FUNCTION="no-such-function"):
+            socket.say("Hello", id="m-1")
+            assert socket.receive(60)["code"] == "worker_unavailable"
+        wait_until(lambda: len(rest.log(conversation)) == 2, "the answer", timeout=60, pause=0.5)
+        assert socket.receive_turn(60)[-2]["content"] == "You said: Hello"
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
+    assert len(stack.model.requests) == 1
+
+
+def by_reading(stack: DeployedStack, rest: Rest, conversation: str) -> None:
+    """Reads until the answer is there."""
+
+
+def by_repeating(stack: DeployedStack, rest: Rest, conversation: str) -> None:
+    answer = rest.chat("Tell me a story", conversation, key="m-1")
+    assert answer.json()["choices"][0]["message"]["content"] == TEXT
+
+
+def by_writing(stack: DeployedStack, rest: Rest, conversation: str) -> None:
+    answer = rest.chat("Hello?", conversation, key="m-2")
+    assert answer.json()["choices"][0]["message"]["content"] == "You said: Hello?"
+
+
+def by_coming_back(stack: DeployedStack, rest: Rest, conversation: str) -> None:
+    with Socket(stack.websocket_url, conversation) as socket:
+        wait_until(lambda: came_back(socket), "the answer", timeout=60)
+
+
+@pytest.mark.parametrize("heal", [by_reading, by_repeating, by_writing, by_coming_back])
+def test_a_turn_whose_rest_caller_lost_its_function_is_healed_by_whoever_comes_next(quick: DeployedStack, heal: Any):
+    quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
+    conversation = new_conversation("crash")
+    with Rest(quick.http_url) as rest, Socket(quick.websocket_url, conversation) as socket:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(rest.chat, "Tell me a story", conversation, key="m-1")
+            wait_for_words(quick, socket, 5)
+            assert quick.kill("http-api") > 0
+            assert answer.result().status_code >= 500
+        heal(quick, rest, conversation)
+        wait_until(lambda: len(rest.log(conversation)) >= 2, "the answer", timeout=60, pause=0.2)
+        sent = {"rest": ["m-1"] + ["m-2"] * (heal is by_writing)}
+        socket.receive_until(is_status("complete"), seconds=60)
+        assert check(rest.observed(conversation, {"socket": socket.frames}, sent)) == []
+        assert rest.log(conversation)[:2] == [("user", "Tell me a story"), ("assistant", TEXT)]
+    assert [request.outcome for request in quick.model.requests[:2]] == ["client_closed", "complete"]
+    assert len(quick.model.requests) == 2 + (heal is by_writing)
+
+
+def test_a_function_of_the_sockets_that_dies_loses_no_message_that_is_sent_again(stack: DeployedStack):
+    conversation = new_conversation("crash")
+    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+        socket.say("Hello", id="m-1")
+        stack.kill("websocket-api")
+        socket.say("Hello", id="m-1")
+        socket.receive_until(is_status("complete"), seconds=60)
+        socket.drain()
+        assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
+        assert rest.log(conversation) == [("user", "Hello"), ("assistant", "You said: Hello")]
+    assert len(stack.model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "status"),
+    [
+        (Reply(chunks=STORY, cut_after=5), "".join(STORY[:5]), "incomplete"),
+        (Reply(chunks=STORY, stall_after=5), "".join(STORY[:5]), "incomplete"),
+        (Reply(chunks=STORY, error_after=5, code=3040), "".join(STORY[:5]), "incomplete"),
+        (Reply(chunks=STORY, bad_json=True), TEXT, "complete"),
+        (Reply(chunks=STORY, done=False), TEXT, "complete"),
+        (Reply(chunks=STORY, split_bytes=3), TEXT, "complete"),
+        (Reply(chunks=["again "] * 30), "again " * 30, "complete"),
+        (Reply(chunks=["🎉", "\u0000", "\u2028", "é"]), "🎉\u0000\u2028é", "complete"),
+        (Reply(text=TEXT, plain=True), TEXT, "complete"),
+        (Reply(usage=None), "", "complete"),
+    ],
+    ids=["cut", "stall", "error", "bad JSON", "no end", "tiny pieces", "repeats", "odd text", "not streamed", "empty"],
+)
+def test_whatever_a_model_says_is_kept_and_the_next_message_answered(stack: DeployedStack, reply, text, status):
+    stack.model.when_asked("Tell me", reply)
+    conversation = new_conversation("model")
+    with (
+        stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2"),
+        Socket(stack.websocket_url, conversation) as socket,
+        Rest(stack.http_url) as rest,
+    ):
+        socket.say("Tell me a story", id="m-1")
+        frames = socket.receive_turn(60)
+        assert frames[-1]["status"] == "complete"
+        assert text_of(frames) == text
+        assert socket.ask("Are you well?", 60).endswith("Are you well?")
+        observed = rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})
+    assert check(observed) == []
+    answer = observed.log[1]
+    assert (answer["role"], answer["content"], answer["status"]) == ("assistant", text, status)
+    assert assemble(frames).get(answer["turnId"], "") == text
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply(chunks=STORY, stall_after=0), "model_timeout"),
+        (Reply(gate=threading.Event()), "model_timeout"),
+        (Reply(cut_after=-1), "model_unavailable"),
+        (Reply(chunks=STORY, cut_after=0), "model_unavailable"),
+        (Reply(raw=b"\x00\xff not JSON", content_type="application/json"), "model_unavailable"),
+        (Reply(raw=b"<html>Bad gateway</html>", content_type="text/html"), "model_unavailable"),
+        (Reply(status=429, code=3040), "model_out_of_capacity"),
+        (Reply(status=429, code=4006), "model_quota_exhausted"),
+        (Reply(status=400, code=5007), "unknown_model"),
+    ],
+    ids=["stalls", "hangs", "cut", "cut after headers", "garbage", "HTML", "busy", "quota", "unknown"],
+)
+def test_a_model_that_says_nothing_fails_the_turn_and_the_next_message_is_answered(stack: DeployedStack, reply, code):
+    stack.model.when_asked("Tell me", reply)
+    conversation = new_conversation("model")
+    with (
+        stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2", MODEL_MAX_TRIES="1"),
+        Socket(stack.websocket_url, conversation) as socket,
+        Rest(stack.http_url) as rest,
+    ):
+        socket.say("Tell me a story", id="m-1")
+        assert kinds(socket.receive_turn(60))[-2:] == [f"error:{code}", "status:failed"]
+        assert socket.ask("Are you well?", 60).endswith("Are you well?")
+        observed = rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})
+    assert check(observed) == []
+    assert [entry["status"] for entry in observed.log] == ["failed", "complete", "complete"]
+
+
+@pytest.fixture(scope="module")
+def stack_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
+    """One that may be restarted, with leases of 2 s."""
+    local = Stack(tmp_path_factory.mktemp("restarted"), build=BUILD, preferred_ports={})
+    with ScriptedModel() as model:
+        try:
+            own = DeployedStack(local, model)
+            own.redeploy(LeaseSeconds=LEASE)
+            yield own
+        finally:
+            local.down()
+
+
+def test_a_conversation_goes_on_after_the_whole_stack_was_restarted(stack_of_our_own: DeployedStack):
+    own, conversation = stack_of_our_own, new_conversation("restart")
+    own.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
+    with Socket(own.websocket_url, conversation) as before:
+        assert before.ask("Hello", 60) == "You said: Hello"
+        before.say("Tell me a story", id="m-1")
+        wait_for_words(own, before, 5)
+        before.say("And then?", id="m-2")
+        before.receive_until(is_status("queued"), seconds=60)
+        restart(own)
+    with Socket(own.websocket_url, conversation) as after, Rest(own.http_url) as rest:
+        after.command("resume", afterSeq=2)
+        after.receive_turn(60)
+        after.receive_turn(60)
+        sockets = {"before": before.frames, "after": after.frames}
+        assert check(rest.observed(conversation, sockets, {"client": ["m-1", "m-2"]})) == []
+        told = [text for _, text in rest.log(conversation)]
+        assert told == ["Hello", "You said: Hello", "Tell me a story", TEXT, "And then?", "You said: And then?"]
+        assert after.ask("Still there?", 60) == "You said: Still there?"
+
+
+def restart(stack: DeployedStack) -> None:
+    stack.local.down()
+    with sole_builder():
+        stack.local.up(Options(workers_ai_base_url=stack.model.base_url, parameters={"LeaseSeconds": LEASE}))
+
+
+def held_after(chunks: int) -> Reply:
+    """Says so many words of the story and then nothing more."""
+    return Reply(chunks=STORY, gate=threading.Event(), gate_after=chunks)
+
+
+def wait_for_words(stack: DeployedStack, socket: Socket, chunks: int) -> None:
+    """Until the model has said so many words, and the client has them all."""
+    if chunks == 0:
+        stack.model.wait_for_requests(1, timeout=60)
+        socket.receive_until(is_status("thinking"), seconds=60)
+        return
+    start, wanted = len(socket.frames), "".join(STORY[:chunks])
+    socket.receive_until(lambda _: text_of(socket.frames[start:]) == wanted, seconds=60)
+
+
+def came_back(socket: Socket) -> bool:
+    """Whether a client that asks for what it missed has got the answer."""
+    socket.command("resume", afterSeq=0)
+    frames = socket.receive_until(is_system("resumed"), seconds=60)
+    return any(frame["type"] == "chat" and frame["role"] == "assistant" for frame in frames)
+
+
+def failed_events(stack: DeployedStack) -> str:
+    """What is in the queue of events that failed for good."""
+    sqs = stack.client("sqs")
+    [url] = [url for url in sqs.list_queues().get("QueueUrls", []) if "FailedEvents" in url]
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    return json.dumps([message["Body"] for message in messages])

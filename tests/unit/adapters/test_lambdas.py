@@ -1,0 +1,62 @@
+"""Waking the turn worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from copilotedge.adapters.lambdas import TurnWorker
+from copilotedge.errors import StoreUnavailable
+
+KEYS = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+
+
+@pytest.fixture
+def stub() -> Iterator[Stubber]:
+    client = boto3.client("lambda", **KEYS)
+    with Stubber(client) as stub:
+        yield stub
+    stub.assert_no_pending_responses()
+    client.close()
+
+
+def expect(stub: Stubber, event: dict[str, str]) -> None:
+    sent = {"FunctionName": "worker", "InvocationType": "Event", "Payload": json.dumps(event).encode()}
+    stub.add_response("invoke", {"StatusCode": 202}, sent)
+
+
+async def test_a_turn_is_given_to_the_worker_asynchronously(stub):
+    expect(stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1"})
+    await TurnWorker(stub.client, "worker").run_turn("c1", "t1")
+
+
+async def test_the_worker_learns_which_socket_must_hear_it(stub):
+    expect(stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1", "connectionId": "a="})
+    await TurnWorker(stub.client, "worker").run_turn("c1", "t1", "a=")
+
+
+async def test_a_sweep_is_given_to_the_worker(stub):
+    expect(stub, {"action": "sweep", "conversationId": "c1"})
+    await TurnWorker(stub.client, "worker").sweep("c1")
+
+
+async def test_a_worker_that_refuses_is_unavailable(stub):
+    stub.add_client_error("invoke", "TooManyRequestsException", "inside story")
+    with pytest.raises(StoreUnavailable) as caught:
+        await TurnWorker(stub.client, "worker").sweep("c1")
+    assert (caught.value.code, caught.value.retry_after) == ("worker_unavailable", 1)
+    assert "inside" not in caught.value.message
+
+
+async def test_a_worker_out_of_reach_is_unavailable():
+    class Unreachable:
+        def invoke(self, **_: object) -> None:
+            raise EndpointConnectionError(endpoint_url="https://lambda")
+
+    with pytest.raises(StoreUnavailable):
+        await TurnWorker(Unreachable(), "worker").sweep("c1")
