@@ -123,7 +123,7 @@ def clear(conversation_id: str) -> Response[Any]:
 @routes.post("/conversation/<conversation_id>/cancel")
 def cancel(conversation_id: str) -> Response[Any]:
     app, conversation_id = _conversation(conversation_id)
-    return _json(200, {"success": True, "cancelled": app.run(app.conversations.cancel(conversation_id))})
+    return _json(200, {"success": True, "cancelled": bool(app.run(app.conversations.cancel(conversation_id)))})
 
 
 @routes.get("/conversation/<conversation_id>/state")
@@ -240,8 +240,10 @@ def _file(name: str) -> Response[str]:
     found = page.file(name)
     if found is None:
         raise NotFound("There is no such file.", code="route_not_found")
-    text, content_type = found
-    return Response(200, content_type, text, page.headers(_app().settings))
+    headers = page.headers(_app().settings) | {"etag": found.etag}
+    if routes.current_event.headers.get("if-none-match") == found.etag:
+        return Response(304, found.content_type, "", headers)
+    return Response(200, found.content_type, found.text, headers)
 
 
 def _json(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response[Any]:

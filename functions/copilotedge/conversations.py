@@ -19,6 +19,7 @@ from copilotedge.models import (
     ConversationSettings,
     Message,
     PromptMessage,
+    QueuedMessage,
     Resume,
     Role,
     Snapshot,
@@ -53,6 +54,17 @@ class Submitted:
     position: int = 0
     repeated: bool = False
     run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Whether the running turn will stop, or which waiting message was taken off the queue; false if neither."""
+
+    stopping: bool = False
+    withdrawn: QueuedMessage | None = None
+
+    def __bool__(self) -> bool:
+        return self.stopping or self.withdrawn is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +141,15 @@ class Conversations:
         run = run_of(conversation_id, snapshot, began.change) if holder else None
         return Submitted(turn_id, began.turn.message_id, run=run)
 
-    async def cancel(self, conversation_id: str, message_id: str = "") -> bool:
-        """Stop the running turn, or take a waiting message off the queue; False when there was nothing to stop."""
+    async def cancel(self, conversation_id: str, message_id: str = "") -> Cancelled:
+        """Stop the running turn, or take the waiting message ``message_id`` off the queue."""
 
-        def decide(snapshot: Snapshot) -> tuple[bool, Change | None]:
+        def decide(snapshot: Snapshot) -> tuple[Cancelled, Change | None]:
             turn = snapshot.state.turn if snapshot.state else None
             if message_id and (turn is None or turn.message_id != message_id):
                 change = transitions.withdraw(snapshot, message_id)
-                return change is not None, change
-            return turn is not None, transitions.request_cancel(snapshot.state)
+                return Cancelled(withdrawn=change.dequeued[0] if change else None), change
+            return Cancelled(stopping=turn is not None), transitions.request_cancel(snapshot.state)
 
         stopped, _, snapshot = await self._swap(conversation_id, decide)
         await self._revive(conversation_id, snapshot.state)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from copilotedge.errors import CopilotEdgeError
-from copilotedge.models import Message, Turn
+from copilotedge.models import Message, QueuedMessage, Turn
 
 Frame = dict[str, Any]
 Status = Literal["queued", "thinking", "streaming", "complete", "cancelled", "failed"]
@@ -65,6 +65,12 @@ def ended(question: Message, last: Message) -> Frame:
 def queued(turn_id: str, message_id: str, position: int) -> Frame:
     metadata = {"turnId": turn_id, "messageId": message_id, "position": position}
     return {"type": "status", "status": "queued", "metadata": metadata}
+
+
+def withdrawn(message: QueuedMessage) -> Frame:
+    """A waiting message was taken off the queue."""
+    metadata = {"turnId": message.turn_id, "messageId": message.message_id}
+    return {"type": "status", "status": "cancelled", "metadata": metadata}
 
 
 def system(content: str, **metadata: Any) -> Frame:

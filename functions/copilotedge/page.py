@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,13 +20,23 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """One of the page's files. ``etag`` changes with its text."""
+
+    text: str
+    content_type: str
+    etag: str
+
+
 @cache
-def file(name: str) -> tuple[str, str] | None:
-    """Text and content type of one of the page's files; None for any other name."""
+def file(name: str) -> File | None:
+    """None for any name that is not one of the page's files."""
     path = _FILES / name
     if path.parent != _FILES or path.suffix not in _TYPES or not path.is_file():
         return None
-    return path.read_text(encoding="utf-8"), _TYPES[path.suffix]
+    text = path.read_text(encoding="utf-8")
+    return File(text, _TYPES[path.suffix], f'"{sha256(text.encode()).hexdigest()[:16]}"')
 
 
 def config(settings: Settings) -> dict[str, Any]:

@@ -150,6 +150,16 @@ def parse_frame(body: str, settings: Settings, max_bytes: int) -> ChatFrame | Sy
     return frame
 
 
+def message_id_of(body: str) -> str:
+    """The message id of a frame that was refused, as far as it has a well-formed one."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    found = fields.get("id") if isinstance(fields, dict) else None
+    return found if isinstance(found, str) and MESSAGE_ID.fullmatch(found) else ""
+
+
 def check_text(text: str, settings: Settings) -> None:
     limit = settings.max_message_characters
     if len(text) > limit:

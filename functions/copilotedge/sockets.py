@@ -9,7 +9,7 @@ from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.models import Connection
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
-from copilotedge.requests import ChatFrame, FrameMetadata, parse_frame
+from copilotedge.requests import ChatFrame, FrameMetadata, message_id_of, parse_frame
 from copilotedge.settings import Settings
 from copilotedge.transitions import Submission, new_id
 
@@ -45,16 +45,14 @@ class Sockets:
 
     async def receive(self, conversation_id: str, connection: Connection, body: str, arrival: int) -> str:
         """Serve one frame; whatever is wrong with it is told to its sender. The error's code, or an empty string."""
-        message_id = ""
         try:
             frame = parse_frame(body, self._settings, frames.MAX_FRAME_BYTES)
             if isinstance(frame, ChatFrame):
-                message_id = frame.id or ""
                 await self._chat(conversation_id, connection, frame, arrival)
             else:
                 await self._system(conversation_id, connection, frame.content, frame.metadata)
         except CopilotEdgeError as exc:
-            await self._tell(connection, frames.error(exc, messageId=message_id))
+            await self._tell(connection, frames.error(exc, messageId=message_id_of(body)))
             return exc.code
         return ""
 
@@ -145,8 +143,11 @@ class Sockets:
         await self.tell_cleared(conversation_id, cleared)
 
     async def _cancel(self, conversation_id: str, message_id: str) -> None:
-        if not await self._conversations.cancel(conversation_id, message_id):
+        cancelled = await self._conversations.cancel(conversation_id, message_id)
+        if not cancelled:
             raise Conflict("There is no answer to stop.", code="nothing_to_cancel")
+        if cancelled.withdrawn is not None:
+            await self.announce(conversation_id, frames.withdrawn(cancelled.withdrawn))
 
     async def _resume(self, conversation_id: str, connection: Connection, metadata: FrameMetadata) -> None:
         page = await self._conversations.listen(conversation_id, connection, metadata.turn_id or "", metadata.offset)

@@ -99,8 +99,9 @@ async def test_a_socket_that_comes_back_after_a_takeover_gets_the_new_text_from_
     turn_id = world.waker.pending[0][1]
     first = asyncio.create_task(world.work())
     await until(lambda: world.gateway.text("a") == "Once upon a time ")
-    world.clock.advance(5_001)
+    first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+    world.clock.advance(5_001)
     world.model.scripts += [["Something else ", asyncio.Event()]]
     second = asyncio.create_task(world.runner.serve(await world.runner.claim("c1", turn_id, "w2"), world.deadline))
     await until(lambda: world.model.waiting == 2)

@@ -1,0 +1,29 @@
+"""The store's contract on the local stack's DynamoDB, an implementation of its own (moto's is the other)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.ports import ConversationStore
+from tests.fakes import FakeClock
+from tests.stack import DeployedStack
+from tests.store_contract import *  # noqa: F403 - the contract's tests
+from tests.store_contract import MAX_STORED
+from tests.tables import create_table
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(stack: DeployedStack, clock: FakeClock) -> Iterator[ConversationStore]:
+    client = stack.client("dynamodb")
+    table = create_table(client, f"contract-{uuid.uuid4().hex[:8]}")
+    yield DynamoDBStore(client, table, MAX_STORED, clock)
+    client.delete_table(TableName=table)
