@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from copilotedge.conversations import MAX_LOST_RACES, Conversations, unknown_of
+from copilotedge.conversations import MAX_LOST_RACES, Cleared, Conversations, unknown_of
 from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.models import Change, Connection, ConversationSettings, Message, PromptMessage
 from copilotedge.transitions import CLAIM_GRACE_MS, Submission
@@ -233,7 +233,7 @@ async def test_cancel_by_name_takes_a_waiting_message_off_the_queue():
     world = World()
     for text in ("1", "2"):
         await world.conversations.submit("c1", message(world, text))
-    assert await world.conversations.cancel("c1", "m-2")
+    assert (await world.conversations.cancel("c1", "m-2")).withdrawn.content == "2"
     assert (await world.store.snapshot("c1", 9)).queue == ()
     assert not (await world.store.state("c1")).turn.cancel
 
@@ -255,41 +255,59 @@ async def test_cancelling_twice_is_one_cancel():
 async def test_a_clear_empties_the_log_and_has_the_rest_swept():
     world = World()
     await answered(world, "Hi")
-    epoch, holder_tells = await world.conversations.clear("c1")
-    assert (await world.log_of(), holder_tells) == ([], False)
-    assert epoch == (await world.store.state("c1")).epoch
+    cleared = await world.conversations.clear("c1")
+    assert await world.log_of() == []
+    assert cleared.epoch == (await world.store.state("c1")).epoch
+    assert cleared.tell_until > world.clock.now
     assert world.waker.swept == ["c1"]
 
 
 async def test_a_clear_of_nothing_changes_nothing():
     world = World()
-    assert await world.conversations.clear("c1") == ("", False)
+    assert await world.conversations.clear("c1") == Cleared("", 0)
     assert world.waker.swept == []
 
 
 async def test_a_clear_during_a_turn_leaves_the_telling_to_its_holder():
     world = World()
     await world.conversations.submit("c1", message(world, holder="caller"))
-    assert (await world.conversations.clear("c1"))[1]
+    assert (await world.conversations.clear("c1")).tell_until == 0
 
 
 async def test_a_deletion_ends_the_conversation_with_its_settings():
     world = World()
     await world.conversations.store_settings("c1", lambda stored: replace(stored, model="m"))
-    assert not await world.conversations.delete("c1")
+    assert (await world.conversations.delete("c1")).tell_until > world.clock.now
     assert await world.conversations.settings("c1") == (None, ConversationSettings())
 
 
 async def test_a_deletion_during_a_turn_leaves_the_telling_to_its_holder():
     world = World()
     await world.conversations.submit("c1", message(world, holder="caller"))
-    assert await world.conversations.delete("c1")
+    assert (await world.conversations.delete("c1")).tell_until == 0
     assert await world.log_of() == []
     assert world.waker.swept == ["c1"]
 
 
 async def test_a_deletion_of_nothing_is_done_at_once():
-    assert not await World().conversations.delete("c1")
+    assert await World().conversations.delete("c1") == Cleared("", 0)
+
+
+async def test_the_last_words_of_a_turn_can_be_said_again():
+    world = World()
+    await answered(world, "1")
+    turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
+    own, epoch = await world.conversations.last_words("c1", turn_id)
+    assert [entry.content for entry in own] == ["1", "You said: 1"]
+    assert epoch == (await world.store.state("c1")).epoch
+
+
+async def test_words_that_are_not_the_last_are_not_said_again():
+    world = World()
+    await answered(world, "1", "2")
+    turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
+    for name in (turn_id, "nobody"):
+        assert await world.conversations.last_words("c1", name) == ((), "")
 
 
 # --- Listening, appending, settings ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from copilotedge import frames
 from copilotedge.errors import ModelError, QueueFull
-from copilotedge.models import Message, Turn
+from copilotedge.models import Message, QueuedMessage, Turn
 
 TURN = Turn("t1", "m1", 1, "me", 2)
 QUESTION = Message(1, "user", "Hi", 5, "m1", "t1")
@@ -70,8 +70,14 @@ def test_a_status_names_turn_message_and_attempt():
 )
 def test_a_repeated_message_hears_how_its_turn_ended(question, answer, expected):
     asked = Message(1, "user", "Hi", 5, "m1", "t1", status=question)
-    frame = frames.ended(asked, answer and Message(2, "assistant", "", 5, "a", "t1", status=answer))
-    assert (frame["status"], frame["metadata"]) == (expected, {"turnId": "t1", "messageId": "m1"})
+    last = Message(2, "assistant", "", 5, "a", "t2", status=answer) if answer else asked
+    frame = frames.ended(asked, last)
+    assert (frame["status"], frame["metadata"]) == (expected, {"turnId": last.turn_id, "messageId": "m1"})
+
+
+def test_a_withdrawn_message_is_told_as_cancelled():
+    frame = frames.withdrawn(QueuedMessage("p", "m1", "t1", "Hi", 5, "e"))
+    assert (frame["type"], frame["status"], frame["metadata"]["messageId"]) == ("status", "cancelled", "m1")
 
 
 def test_a_queued_frame_tells_the_place():

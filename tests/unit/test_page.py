@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,15 @@ SETTINGS = Settings(websocket_endpoint="https://w.example.com/live", model="m", 
 
 
 def test_the_page_is_html():
-    text, content_type = page.file("index.html")
-    assert text.lower().startswith("<!doctype html>")
-    assert content_type == "text/html; charset=utf-8"
+    file = page.file("index.html")
+    assert file.text.lower().startswith("<!doctype html>")
+    assert file.content_type == "text/html; charset=utf-8"
+
+
+def test_each_text_has_a_tag_of_its_own():
+    tags = [page.file(name).etag for name in ("index.html", "app.js", "view.js")]
+    assert len(set(tags)) == 3
+    assert all(re.fullmatch(r'"[0-9a-f]{16}"', tag) for tag in tags)
 
 
 def test_every_file_of_the_page_is_served_with_its_type():

@@ -231,6 +231,22 @@ def test_a_bad_frame_is_refused_with_a_code(body, expected):
     assert refusal(requests.parse_frame, body, MAX_FRAME) == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('{"id":"m-1","type":7}', "m-1"),
+        ('{"id":7}', ""),
+        ('{"id":"a b"}', ""),
+        ('{"type":"chat"}', ""),
+        ("[]", ""),
+        ("{", ""),
+        ("[" * 100_000, ""),
+    ],
+)
+def test_a_refused_frame_is_named_as_far_as_it_has_a_name(body, expected):
+    assert requests.message_id_of(body) == expected
+
+
 @pytest.mark.parametrize("conversation_id", ["c", "user-123", "a.b_c:d@e", "x" * 128])
 def test_a_well_formed_conversation_id_is_taken(conversation_id):
     assert requests.check_conversation_id(conversation_id) == conversation_id

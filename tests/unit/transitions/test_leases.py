@@ -8,7 +8,7 @@ import pytest
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import State, Turn
-from copilotedge.transitions.leases import claim, hand_over, held, note_listener, renew, request_cancel
+from copilotedge.transitions.leases import claim, hand_over, held, note_listener, renew, request_cancel, take_voice
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, born, next_state
 from tests.fakes import START
 
@@ -101,3 +101,15 @@ def test_a_listener_makes_the_holder_look_again():
 @pytest.mark.parametrize("state", [None, running(None)])
 def test_a_listener_of_a_quiet_conversation_changes_nothing(state):
     assert note_listener(state) is None
+
+
+def test_who_says_again_how_a_turn_ended_has_the_word():
+    state = running(None)
+    change = take_voice(state, state.seq, START)
+    assert (change.expected, change.state.turn) == (state, None)
+    assert change.state.voice_until > START
+
+
+@pytest.mark.parametrize(("state", "last_seq"), [(None, 0), (running(MINE), 0), (running(None), 7)])
+def test_no_one_says_again_what_is_not_the_last_word(state, last_seq):
+    assert take_voice(state, last_seq, START) is None

@@ -36,6 +36,11 @@ def test_a_clear_starts_an_empty_epoch_of_the_same_life():
     assert after.epoch > before.epoch
 
 
+def test_who_clears_has_the_word_to_tell_of_it():
+    assert clear(used(), RULES, NOW).state.voice_until > NOW
+    assert delete(used(), NOW).state.voice_until > NOW
+
+
 def test_a_clear_is_an_activity():
     assert clear(used(), RULES, NOW).state.expires_at * 1000 == NOW + 60_000
 

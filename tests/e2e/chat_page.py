@@ -1,0 +1,55 @@
+"""What a person does on the chat page, and sees. Give it the URL of any deployment's page."""
+
+import re
+import uuid
+
+from playwright.sync_api import Locator, Page, expect
+
+CHROMIUM_OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+
+
+class ChatPage:
+    """One open page."""
+
+    def __init__(self, page: Page, page_url: str) -> None:
+        self.page = page
+        self.page_url = page_url
+        self.field = page.get_by_role("textbox", name="Message")
+        self.log = page.get_by_role("log", name="Conversation")
+        self.answers = page.get_by_role("article", name="Assistant")
+        self.own = page.get_by_role("article", name="You")
+        self.scroller = page.get_by_role("region", name="Messages")
+        self.problems = page.get_by_role("status", name="Problems")
+        self.messages = page.get_by_role("article").locator(".body")
+
+    def open(self, conversation_id: str = "") -> None:
+        self.page.goto(f"{self.page_url}?conversationId={conversation_id or uuid.uuid4()}")
+        self.wait_for_connection()
+
+    def wait_for_connection(self) -> None:
+        expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible(timeout=15_000)
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.wait_for_connection()
+
+    def send(self, text: str) -> None:
+        self.field.fill(text)
+        self.field.press("Enter")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def clear(self) -> None:
+        self.button("Clear").click()
+        self.button("Clear conversation").click()
+
+    def expect_messages(self, *texts: str | re.Pattern[str]) -> None:
+        expect(self.messages).to_have_text(list(texts), timeout=15_000)
+
+    def expect_idle(self) -> None:
+        expect(self.button("Stop")).to_be_hidden(timeout=15_000)

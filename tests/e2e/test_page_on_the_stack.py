@@ -1,0 +1,68 @@
+"""The chat page on the deployed stack: the real functions, a scripted model."""
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.e2e.chat_page import ChatPage
+from tests.scripted_model import Reply
+from tests.stack import DeployedStack
+
+
+@pytest.fixture
+def page_on_stack(context: BrowserContext, stack: DeployedStack) -> ChatPage:
+    chat = ChatPage(context.new_page(), stack.endpoints.chat_page_url)
+    chat.open()
+    return chat
+
+
+def test_two_exchanges_are_there_again_after_a_reload(page_on_stack: ChatPage, stack: DeployedStack) -> None:
+    for text in ("one", "two"):
+        page_on_stack.send(text)
+        page_on_stack.expect_idle()
+        expect(page_on_stack.answers.last).to_contain_text(f"You said: {text}", timeout=15_000)
+    page_on_stack.reload()
+    page_on_stack.expect_messages("one", "You said: one", "two", "You said: two")
+    assert len(stack.model.requests[-1].body["messages"]) == 3
+
+
+def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page_on_stack: ChatPage, stack: DeployedStack) -> None:
+    chunks = [f"word{number} " for number in range(60)]
+    stack.model.script(Reply(chunks=chunks, delay_between=0.1))
+    page_on_stack.send("Tell me a story")
+    expect(page_on_stack.answers).to_contain_text("word3", timeout=15_000)
+    page_on_stack.reload()
+    page_on_stack.expect_messages("Tell me a story", "".join(chunks).strip())
+
+
+def test_stop_keeps_what_was_said(page_on_stack: ChatPage, stack: DeployedStack) -> None:
+    stack.model.script(Reply(chunks=["Once upon "] + ["a time "] * 300, delay_between=0.1))
+    page_on_stack.send("Tell me a story")
+    expect(page_on_stack.answers).to_contain_text("Once upon", timeout=15_000)
+    page_on_stack.button("Stop").click()
+    page_on_stack.expect_idle()
+    expect(page_on_stack.answers).to_contain_text("Once upon")
+    expect(page_on_stack.answers).to_have_attribute("data-state", "cancelled", timeout=15_000)
+
+
+def test_clear_empties_every_open_page(page_on_stack: ChatPage, context: BrowserContext, stack: DeployedStack) -> None:
+    page_on_stack.send("Hello")
+    page_on_stack.expect_messages("Hello", "You said: Hello")
+    other = ChatPage(context.new_page(), stack.endpoints.chat_page_url)
+    other.page.goto(page_on_stack.page.url)
+    other.wait_for_connection()
+    other.expect_messages("Hello", "You said: Hello")
+    page_on_stack.clear()
+    page_on_stack.expect_messages()
+    other.expect_messages()
+
+
+def test_nothing_on_the_page_breaks_its_security_policy(context: BrowserContext, stack: DeployedStack) -> None:
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("console", lambda line: troubles.append(line.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    chat = ChatPage(page, stack.endpoints.chat_page_url)
+    chat.open()
+    chat.send("Hello")
+    chat.expect_messages("Hello", "You said: Hello")
+    assert troubles == []
