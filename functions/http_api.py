@@ -143,7 +143,7 @@ def update_state(conversation_id: str) -> Response[Any]:
             stored,
             model=stored.model if update.model is None else update.model,
             user_id=stored.user_id if update.user_id is None else update.user_id,
-            context={**stored.context, **(update.context or {})},
+            context=requests.merge_context(stored.context, update.context),
         )
 
     state, settings = app.run(app.conversations.store_settings(conversation_id, apply))

@@ -17,7 +17,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
-    """Run a turn or sweep a conversation.
+    """Run the turns of a conversation, or sweep it.
+
+    The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
     Events: ``{"action": "run_turn", "conversationId", "turnId", "connectionId"?}`` and
     ``{"action": "sweep", "conversationId"}``. Raises on anything unforeseen, for Lambda to repeat the event; doing the
@@ -33,7 +35,7 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
 
 
 async def _run_turn(app: Application, event: dict[str, Any], holder: str, deadline: int) -> None:
-    run = await app.runner.claim(event["conversationId"], event["turnId"], holder)
+    run = await app.runner.claim(event["conversationId"], holder)
     if run is None:
         app.log.info("turn_not_claimed", conversation_id=event["conversationId"], turn_id=event["turnId"])
         await app.sockets.retell(event["conversationId"], event["turnId"])

@@ -156,7 +156,7 @@ class World:
         """Run every turn that a worker was woken for, one after the other."""
         while self.waker.pending:
             conversation_id, turn_id, connection_id = self.waker.pending.pop(0)
-            run = await self.runner.claim(conversation_id, turn_id, f"worker-{turn_id[:4]}")
+            run = await self.runner.claim(conversation_id, f"worker-{turn_id[:4]}")
             await self.runner.serve(run, self.deadline, connection_id)
 
     async def log_of(self, conversation_id: str = "c1") -> list[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from copilotedge.errors import ReceiptExists, StateChanged
 from copilotedge.models import (
@@ -88,7 +88,10 @@ class MemoryStore:
         return before - len(of.messages) - len(of.queue) - len(of.receipts) - len(of.connections)
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
-        self._of(conversation_id).connections[connection.connection_id] = connection
+        listed = self._of(conversation_id).connections
+        known = listed.get(connection.connection_id)
+        wish = connection.resume or (known.resume if known else None)
+        listed[connection.connection_id] = replace(connection, resume=wish)
 
     async def disconnect(self, conversation_id: str, connection_id: str) -> None:
         self._of(conversation_id).connections.pop(connection_id, None)

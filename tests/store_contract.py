@@ -208,6 +208,13 @@ async def test_connections_are_listed_until_they_leave(store):
     assert await store.connections("c") == (two,)
 
 
+async def test_a_socket_that_is_listed_anew_keeps_its_wish(store):
+    wish = Resume("n", "t", 7)
+    await store.connect("c", Connection("one", "alice", START, wish))
+    await store.connect("c", Connection("one", "alice", START))
+    assert await store.connections("c") == (Connection("one", "alice", START, wish),)
+
+
 async def test_conversations_do_not_see_each_other(store):
     await put(store, first(seq=1, message_count=1), message(1))
     assert await store.snapshot("other", 10) == Snapshot()

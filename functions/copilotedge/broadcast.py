@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from copilotedge import frames
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.frames import Frame
-from copilotedge.models import Connection
+from copilotedge.models import Connection, Resume
 from copilotedge.ports import ConversationStore, Gateway, Log
 
 MAX_BACKLOG = 1000
@@ -32,6 +32,7 @@ class Channel:
         self._also = also
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
+        self._granted: set[str] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.may_speak: Callable[[], bool] = lambda: True
@@ -45,12 +46,20 @@ class Channel:
                 outbox.put(data)
 
     def send_to(self, connection_id: str, frame: Frame) -> None:
+        """To one socket; one that was given up for its troubles is heard again."""
         outbox = self._outboxes.get(connection_id)
-        for data in frames.encode(frame) if outbox else ():
-            outbox.put(data)  # type: ignore[union-attr]
+        if outbox is not None:
+            outbox.listen()
+            for data in frames.encode(frame):
+                outbox.put(data)
 
-    def update(self, connections: Iterable[Connection]) -> None:
-        """Take note of who is connected now. The first call also delivers what was sent before it."""
+    def update(self, connections: Collection[Connection]) -> None:
+        """Take note of who is connected now. The first call also delivers what was sent before it.
+
+        Whoever is there from the beginning hears everything, so wishes made by then are granted.
+        """
+        if self._early is not None:
+            self._granted |= {connection.resume.nonce for connection in connections if connection.resume}
         present = {connection.connection_id for connection in connections} | ({self._also} - {""})
         for connection_id in sorted(present - self._outboxes.keys()):
             self._outboxes[connection_id] = outbox = _Outbox(connection_id, self)
@@ -59,6 +68,12 @@ class Channel:
         for connection_id in sorted(self._outboxes.keys() - present):
             self._outboxes.pop(connection_id).stop()
         self._early = None
+
+    def is_new(self, wish: Resume) -> bool:
+        """Whether this wish has not been granted yet; it counts as granted from now on."""
+        new = wish.nonce not in self._granted
+        self._granted.add(wish.nonce)
+        return new
 
     @property
     def is_open(self) -> bool:
@@ -86,10 +101,10 @@ class Channel:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def post(self, connection_id: str, data: bytes) -> bool:
-        """Post one frame; False when the socket will hear nothing any more."""
+        """Post one frame, if we have the word; False when the socket did not take it."""
         await self._quiet.wait()
         if not self.may_speak():
-            return False
+            return True
         try:
             if await self._gateway.post(connection_id, data):
                 return True
@@ -112,6 +127,9 @@ class _Outbox:
             self._deaf = True
         if not self._deaf:
             self._frames.put_nowait(data)
+
+    def listen(self) -> None:
+        self._deaf = False
 
     async def drained(self) -> None:
         await self._frames.join()

@@ -33,6 +33,9 @@ from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
 MAX_LOST_RACES = 100
 """Lost compare-and-swaps before a command gives up; under 16 simultaneous senders a dozen is normal."""
 
+IMPORT_BATCH = 90
+"""Messages that a client brings along are stored so many at once: a transaction holds 100 items."""
+
 _Outcome = TypeVar("_Outcome")
 
 
@@ -86,6 +89,12 @@ class Outcome:
     question: Message | None
     answer: Message | None
     state: State | None
+    waits: bool
+
+    @property
+    def is_gone(self) -> bool:
+        """Cleared, deleted, or taken off the queue."""
+        return self.question is None and self.turn is None and not self.waits
 
     @property
     def is_over(self) -> bool:
@@ -114,16 +123,20 @@ class Conversations:
         Raises ``Conflict`` and ``QueueFull``.
         """
 
-        def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated, Change | None]:
-            new = replace(submission, context=unknown_of(brought, snapshot.messages))
-            outcome = transitions.submit(snapshot, new, self._rules, self._clock())
+        def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated | None, Change | None]:
+            new = unknown_of(brought, _texts(snapshot))
+            if len(new) > IMPORT_BATCH:
+                return None, transitions.import_history(snapshot, new[:IMPORT_BATCH], self._rules, self._clock())
+            outcome = transitions.submit(snapshot, replace(submission, context=new), self._rules, self._clock())
             return outcome, None if isinstance(outcome, Repeated) else outcome.change
 
         try:
             outcome, _, snapshot = await self._swap(conversation_id, decide)
+            while outcome is None:
+                outcome, _, snapshot = await self._swap(conversation_id, decide)
         except ReceiptExists:
             outcome, snapshot = await self._find_receipt(conversation_id, submission), Snapshot()
-        await self._revive(conversation_id, snapshot.state)
+        await self._revive(conversation_id, snapshot.state, impatient=isinstance(outcome, Repeated))
         return _submitted(conversation_id, submission, outcome, snapshot)
 
     async def wake(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
@@ -165,15 +178,24 @@ class Conversations:
         change = await self._empty(conversation_id, lambda s: transitions.delete(s, self._clock()))
         return _cleared(change)
 
+    async def sweep(self, conversation_id: str) -> None:
+        """Have what the log no longer shows deleted, some time soon."""
+        await self._waker.sweep(conversation_id)
+
     async def listen(
-        self, conversation_id: str, connection: Connection, turn_id: str = "", offset: int | None = None
+        self,
+        conversation_id: str,
+        connection: Connection,
+        turn_id: str = "",
+        offset: int | None = None,
+        attempt: int = 0,
     ) -> Page:
         """List a socket that came (back), so that the running turn cannot end without it.
 
         With an ``offset`` the turn's holder also gives it the text from there on (from 0 if ``turn_id`` is another
         turn). What the holder sends and what the log holds when this returns leave no gap between them.
         """
-        wish = None if offset is None else Resume(transitions.new_id(), turn_id, offset)
+        wish = None if offset is None else Resume(transitions.new_id(), turn_id, offset, attempt)
         await self._store.connect(conversation_id, replace(connection, resume=wish))
 
         def decide(snapshot: Snapshot) -> tuple[State | None, Change | None]:
@@ -207,6 +229,8 @@ class Conversations:
             return change, change
 
         change, _, _ = await self._swap(conversation_id, decide)
+        if self._rules.evicts_at(change.state.seq):
+            await self._waker.sweep(conversation_id)
         return change.messages[0], change.state.epoch
 
     async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
@@ -250,7 +274,7 @@ class Conversations:
             )
             found = _exchange(everything, message_id)
         await self._revive(conversation_id, state)
-        return Outcome(turn, *found, state)
+        return Outcome(turn, *found, state, waits)
 
     def floor(self, state: State | None) -> int:
         """Messages up to this seq are evicted, deleted or not."""
@@ -287,14 +311,12 @@ class Conversations:
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
     async def _empty(self, conversation_id: str, transition: Callable[[State | None], Change | None]) -> Change | None:
-        """Commit what ``transition`` makes of the state, and have what is no longer shown deleted."""
+        """Commit what ``transition`` makes of the state."""
 
         def decide(snapshot: Snapshot) -> tuple[None, Change | None]:
             return None, transition(snapshot.state)
 
         _, change, _ = await self._swap(conversation_id, decide)
-        if change is not None and not change.removes_state:
-            await self._waker.sweep(conversation_id)
         return change
 
     async def _find_receipt(self, conversation_id: str, submission: Submission) -> Repeated:
@@ -303,30 +325,40 @@ class Conversations:
             raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
         return transitions.match_receipt(receipt, submission)
 
-    async def _revive(self, conversation_id: str, state: State | None) -> None:
-        """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal."""
-        if state is not None and state.turn is not None and not state.turn.is_held(self._clock()):
-            self._log.info("turn_revived", conversation_id=conversation_id, turn_id=state.turn.turn_id)
-            await self._waker.run_turn(conversation_id, state.turn.turn_id)
+    async def _revive(self, conversation_id: str, state: State | None, *, impatient: bool = False) -> None:
+        """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal.
+
+        A client that repeats itself was perhaps told that no worker could be woken: an unclaimed turn is reason enough.
+        """
+        turn = state.turn if state else None
+        if turn is not None and (not turn.is_held(self._clock()) or (impatient and not turn.holder)):
+            self._log.info("turn_revived", conversation_id=conversation_id, turn_id=turn.turn_id)
+            await self._waker.run_turn(conversation_id, turn.turn_id)
 
 
-def unknown_of(brought: Sequence[PromptMessage], stored: Sequence[Message]) -> tuple[PromptMessage, ...]:
+def unknown_of(brought: Sequence[PromptMessage], known: Sequence[tuple[str, str]]) -> tuple[PromptMessage, ...]:
     """What of the history that a client sent along comes after what the log has.
 
-    Clients that resend everything send the log's newest messages in one run; a failed question may be missing there,
-    and what is older than the snapshot may be there or not.
+    ``known`` are roles and texts of the log's newest messages, and of those that wait. Clients that resend everything
+    may lack some of them (failed questions, what others said) and may go further back than ``known`` does. So where
+    the newest do not match in one run, all up to the last message that is found, in order, is taken for known.
     """
-    answered = [
-        message for message in stored if message.status not in ("failed", "cancelled") or message.role != "user"
-    ]
-    for log in (stored, answered):
-        texts = [(message.role, message.content) for message in log]
-        given = [(message.role, message.content) for message in brought]
-        for end in range(len(given), 0, -1):
-            overlap = min(end, len(texts))
-            if overlap and given[end - overlap : end] == texts[-overlap:]:
-                return tuple(brought[end:])
-    return tuple(brought)
+    texts = [(role, " ".join(text.split())) for role, text in known]
+    given = [(str(message.role), " ".join(message.content.split())) for message in brought]
+    for end in range(len(given), 0, -1):
+        overlap = min(end, len(texts))
+        if overlap and given[end - overlap : end] == texts[-overlap:]:
+            return tuple(brought[end:])
+    last, at = -1, 0
+    for number, text in enumerate(given):
+        if text in texts[at:]:
+            last, at = number, texts.index(text, at) + 1
+    return tuple(brought[last + 1 :])
+
+
+def _texts(snapshot: Snapshot) -> list[tuple[str, str]]:
+    log = [(str(message.role), message.content) for message in snapshot.messages]
+    return log + [("user", queued.content) for queued in snapshot.queue]
 
 
 def _submitted(

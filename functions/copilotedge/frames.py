@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from copilotedge.errors import CopilotEdgeError
-from copilotedge.models import Message, QueuedMessage, Turn
+from copilotedge.models import Message, Turn
 
 Frame = dict[str, Any]
 Status = Literal["queued", "thinking", "streaming", "complete", "cancelled", "failed"]
@@ -67,9 +67,9 @@ def queued(turn_id: str, message_id: str, position: int) -> Frame:
     return {"type": "status", "status": "queued", "metadata": metadata}
 
 
-def withdrawn(message: QueuedMessage) -> Frame:
+def withdrawn(turn_id: str, message_id: str) -> Frame:
     """A waiting message was taken off the queue."""
-    metadata = {"turnId": message.turn_id, "messageId": message.message_id}
+    metadata = {"turnId": turn_id, "messageId": message_id}
     return {"type": "status", "status": "cancelled", "metadata": metadata}
 
 
@@ -105,7 +105,8 @@ def encode(frame: Frame) -> list[bytes]:
     whole = dump(frame)
     if len(whole) <= MAX_FRAME_BYTES:
         return [whole]
-    return [dump(part) for part in _split(frame)]
+    split = _split_history if frame["type"] == "system" else _split
+    return [dump(part) for part in split(frame)]
 
 
 def fitting(entries: Iterable[dict[str, Any]]) -> int:
@@ -129,6 +130,15 @@ def _split(frame: Frame) -> Iterator[Frame]:
         else:
             metadata |= {"part": number, "parts": len(pieces)}
         yield frame | {"content": text, "metadata": metadata}
+
+
+def _split_history(frame: Frame) -> Iterator[Frame]:
+    """A history whose one entry is too long (``fitting`` sees to it that it is one): the entry in parts."""
+    (entry,) = frame["metadata"]["messages"]
+    pieces = list(_pieces(entry["content"]))
+    for number, (_, text) in enumerate(pieces, start=1):
+        part = entry | {"content": text, "part": number, "parts": len(pieces)}
+        yield frame | {"metadata": frame["metadata"] | {"messages": [part]}}
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:

@@ -52,7 +52,7 @@ class Turn:
 
     ``attempt`` counts the holders so far: 0 means that no one has claimed it yet. Only the holder named here may post
     the turn's words or commit its answer, and only before ``lease_until``. ``closing`` is set by a clear: the holder
-    announces it and lets go.
+    announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again.
     """
 
     turn_id: str
@@ -63,6 +63,7 @@ class Turn:
     lease_until: int = 0
     cancel: bool = False
     closing: bool = False
+    deleting: bool = False
     replaces: int = 0
     model: str = ""
     temperature: float | None = None
@@ -180,11 +181,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """A client that came back mid-turn, with the turn's first ``offset`` characters. ``nonce`` tells requests apart."""
+    """A client that came back mid-turn, with its first ``offset`` characters (of ``attempt``, if known)."""
 
     nonce: str
     turn_id: str
     offset: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,17 @@ class File:
     etag: str
 
 
-@cache
 def file(name: str) -> File | None:
     """None for any name that is not one of the page's files."""
-    path = _FILES / name
-    if path.parent != _FILES or path.suffix not in _TYPES or not path.is_file():
-        return None
+    return _files().get(name)
+
+
+@cache
+def _files() -> dict[str, File]:
+    return {path.name: _read(path) for path in _FILES.iterdir() if path.suffix in _TYPES}
+
+
+def _read(path: Path) -> File:
     text = path.read_text(encoding="utf-8")
     return File(text, _TYPES[path.suffix], f'"{sha256(text.encode()).hexdigest()[:16]}"')
 

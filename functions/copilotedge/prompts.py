@@ -20,7 +20,10 @@ def for_turn(turn: Turn, stored: ConversationSettings, messages: Sequence[Messag
 
 
 def window(messages: Sequence[PromptMessage], settings: Settings) -> list[PromptMessage]:
-    """The newest messages within the window's counts of messages and characters; always at least the last one."""
+    """The newest messages within the window's counts of messages and characters; always at least the last one.
+
+    A window into a longer history begins with a question: many chat templates refuse an answer there.
+    """
     kept: list[PromptMessage] = []
     room = settings.history_window_characters
     for message in reversed(messages[-settings.history_window_messages :]):
@@ -28,6 +31,9 @@ def window(messages: Sequence[PromptMessage], settings: Settings) -> list[Prompt
         if room < 0 and kept:
             break
         kept.append(message)
+    if len(kept) < len(messages):
+        while len(kept) > 1 and kept[-1].role == "assistant":
+            kept.pop()
     return kept[::-1]
 
 

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from copilotedge import prompts, transitions
-from copilotedge.conversations import Conversations, Outcome, Submitted
+from copilotedge.conversations import Conversations, Outcome
 from copilotedge.errors import Conflict, ModelTimeout, TurnFailed
 from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
 from copilotedge.ports import Clock, Model
-from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.requests import ChatMessage, ChatRequest, system_text
 from copilotedge.runs import Run, TurnEnd
 from copilotedge.settings import Settings
 from copilotedge.transitions import Submission
@@ -70,33 +70,37 @@ class Replies:
             model=request.model or "",
             temperature=request.temperature,
             max_tokens=request.max_tokens,
-            instructions=_system_text(request),
+            instructions=system_text(request),
         )
         taken = await self._conversations.submit(conversation_id, submission, _history(request))
         if taken.run is not None:
             return await self._run(taken.run, deadline)
-        return await self._wait(conversation_id, taken, deadline)
+        return await self._wait(conversation_id, taken.turn_id, taken.message_id, deadline)
 
     async def _run(self, run: Run, deadline: int) -> Reply | Pending:
         end = await self._runner.answer(run, deadline)
         if end.verdict == "out_of_time":
             return Pending(run.conversation_id, run.turn.turn_id, run.turn.message_id)
-        if end.verdict in ("fenced", "closing"):
+        if end.verdict == "fenced":
+            return await self._wait(run.conversation_id, run.turn.turn_id, run.turn.message_id, deadline)
+        if end.verdict == "closing":
             raise Conflict("The conversation was cleared.", code="conversation_cleared")
         if end.answer is None:
             raise end.error or TurnFailed("The answer was cancelled.", code="turn_cancelled")
         return _reply(run.conversation_id, end.answer, end)
 
-    async def _wait(self, conversation_id: str, taken: Submitted, deadline: int) -> Reply | Pending:
+    async def _wait(self, conversation_id: str, turn_id: str, message_id: str, deadline: int) -> Reply | Pending:
         """Look at the log until another process has answered."""
         looks = 0
         while True:
-            outcome = await self._conversations.outcome(conversation_id, taken.message_id)
+            outcome = await self._conversations.outcome(conversation_id, message_id)
+            if outcome.is_gone:
+                raise Conflict("The message was withdrawn, or the conversation cleared.", code="message_withdrawn")
             if outcome.is_over:
                 return _reply_of(conversation_id, outcome)
             pause = POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)]
             if self._clock() + pause * 1000 > deadline:
-                return Pending(conversation_id, taken.turn_id, taken.message_id)
+                return Pending(conversation_id, turn_id, message_id)
             await asyncio.sleep(pause)
             looks += 1
 
@@ -121,7 +125,7 @@ class Replies:
         return text, finished
 
     def _request(self, request: ChatRequest) -> ModelRequest:
-        system = _system_text(request)
+        system = system_text(request)
         head = [PromptMessage("system", system)] if system else []
         last = PromptMessage("user", request.messages[-1].text)
         return ModelRequest(
@@ -143,10 +147,6 @@ def _history(request: ChatRequest) -> tuple[PromptMessage, ...]:
 
 def _role(message: ChatMessage) -> Role:
     return "assistant" if message.role == "assistant" else "user"
-
-
-def _system_text(request: ChatRequest) -> str:
-    return "\n\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
 
 
 def _reply(conversation_id: str, answer: Message, end: TurnEnd) -> Reply:

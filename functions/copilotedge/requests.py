@@ -7,10 +7,12 @@ carries a stable code; the codes of sizes and of messages are listed in ``docs/p
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from copilotedge.errors import InvalidRequest, RequestTooLarge
@@ -21,7 +23,15 @@ MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 MAX_CONTEXT_BYTES = 100_000
 """Of a conversation's stored context, as JSON; an item of the table holds 400 KB."""
 
+MAX_QUESTION_BYTES = 350_000
+"""Of a question and the system messages that come with it; an item of the table holds 400 KB."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _rounded(temperature: float | None) -> float | None:
+    """To a thousandth: what is smaller makes no difference to a model, and some to what a table can hold."""
+    return None if temperature is None else round(temperature, 3)
 
 
 class _Request(BaseModel):
@@ -51,7 +61,7 @@ class ChatRequest(_Request):
     conversation_id: str | None = None
     model: str | None = Field(default=None, min_length=1, max_length=200)
     stream: bool | None = None
-    temperature: Annotated[float | None, Field(ge=0, le=5)] = None
+    temperature: Annotated[float | None, Field(ge=0, le=5), AfterValidator(_rounded)] = None
     max_tokens: Annotated[int | None, Field(alias="max_tokens", ge=1, le=1_000_000)] = None
 
 
@@ -99,6 +109,7 @@ class FrameMetadata(_Request):
     epoch: str = Field(default="", max_length=64)
     turn_id: str | None = Field(default=None, max_length=64)
     offset: int = Field(default=0, ge=0)
+    attempt: int = Field(default=0, ge=0)
     message_id: str | None = Field(default=None, max_length=128)
 
 
@@ -117,9 +128,24 @@ def parse_chat(body: str, settings: Settings) -> ChatRequest:
         check_text(message.text, settings)
     if request.conversation_id is not None:
         check_conversation_id(request.conversation_id)
+    _check_size(request)
     if request.messages[-1].role != "user" or not request.messages[-1].text:
         raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
     return request
+
+
+def system_text(request: ChatRequest) -> str:
+    """The request's own instructions, joined."""
+    return "\n\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
+
+
+def _check_size(request: ChatRequest) -> None:
+    """A question is stored with its instructions, as one item."""
+    size = len(request.messages[-1].text.encode()) + len(system_text(request).encode())
+    if size > MAX_QUESTION_BYTES:
+        raise RequestTooLarge(
+            f"A message and its instructions may take {MAX_QUESTION_BYTES} bytes together.", code="message_too_large"
+        )
 
 
 def parse_append(body: str, settings: Settings) -> AppendRequest:
@@ -130,8 +156,7 @@ def parse_append(body: str, settings: Settings) -> AppendRequest:
 
 def parse_state_update(body: str, settings: Settings) -> StateUpdate:
     request = _parse(StateUpdate, _load(body, settings.max_request_bytes))
-    if len(json.dumps(request.context).encode()) > MAX_CONTEXT_BYTES:
-        raise RequestTooLarge(f"The context may take {MAX_CONTEXT_BYTES} bytes at most.", code="context_too_large")
+    merge_context({}, request.context)
     return request
 
 
@@ -180,6 +205,14 @@ def check_message_id(message_id: str) -> str:
     return message_id
 
 
+def merge_context(stored: Mapping[str, Any], update: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``stored`` with the keys of ``update``. Raises ``RequestTooLarge`` for what they add up to."""
+    merged = {**stored, **(update or {})}
+    if len(json.dumps(merged, ensure_ascii=False).encode()) > MAX_CONTEXT_BYTES:
+        raise RequestTooLarge(f"The context may take {MAX_CONTEXT_BYTES} bytes at most.", code="context_too_large")
+    return merged
+
+
 def parse_count(text: str | None, name: str, default: int, low: int, high: int) -> int:
     """A whole number of the query string, between ``low`` and ``high``."""
     if text is None:
@@ -193,7 +226,7 @@ def _load(body: str, max_bytes: int) -> dict[str, Any]:
     if len(body.encode("utf-8", "replace")) > max_bytes:
         raise RequestTooLarge(f"A request may take {max_bytes} bytes at most.", code="request_too_large")
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest("The message is not valid JSON.", code="invalid_json") from exc
     if not isinstance(fields, dict):
@@ -201,6 +234,14 @@ def _load(body: str, max_bytes: int) -> dict[str, Any]:
     if "\\u" in body:
         _check_unicode(fields)
     return fields
+
+
+def _number(text: str) -> float:
+    """Python reads NaN and Infinity, and makes infinity of 1e999; JSON knows neither."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a JSON number")
+    return number
 
 
 def _check_unicode(fields: dict[str, Any]) -> None:

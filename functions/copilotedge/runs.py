@@ -30,7 +30,6 @@ class Run:
     model: str = ""
     finish_reason: str = ""
     error: ModelError | None = None
-    resumed: set[str] = field(default_factory=set)
 
     @property
     def question(self) -> Message:

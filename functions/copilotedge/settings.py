@@ -66,10 +66,11 @@ class Settings:
         return int(self.lease_seconds * 1000)
 
 
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
 def _parse(name: str, text: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        return text.lower() in ("1", "true", "yes", "on")
     try:
-        return type(default)(text)
-    except ValueError as exc:
+        return _BOOLEANS[text.lower()] if isinstance(default, bool) else type(default)(text)
+    except (ValueError, KeyError) as exc:
         raise ValueError(f"{name.upper()} must be {type(default).__name__}, not {text!r}") from exc

@@ -57,9 +57,11 @@ class Sockets:
         return ""
 
     async def tell_cleared(self, conversation_id: str, cleared: Cleared) -> None:
-        """Tell everybody, unless a turn's holder will or it is too late to have the word."""
+        """Tell everybody, unless a turn's holder will or it is too late to have the word; then have it all deleted."""
         if self._clock() < cleared.tell_until:
             await self.announce(conversation_id, frames.system("conversation_cleared", epoch=cleared.epoch))
+        if cleared.epoch:
+            await self._conversations.sweep(conversation_id)
 
     async def announce(self, conversation_id: str, *announced: Frame) -> None:
         """Tell every socket of a conversation in which no turn runs."""
@@ -80,9 +82,13 @@ class Sockets:
             await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]))
 
     async def _tell(self, connection: Connection, *told: Frame) -> None:
-        for frame in told:
-            for data in frames.encode(frame):
-                await self._gateway.post(connection.connection_id, data)
+        """To one socket; it is its own loss when it cannot be reached."""
+        try:
+            for frame in told:
+                for data in frames.encode(frame):
+                    await self._gateway.post(connection.connection_id, data)
+        except OSError as exc:
+            self._log.error("post_failed", connection_id=connection.connection_id, error=type(exc).__name__)
 
     async def _chat(self, conversation_id: str, connection: Connection, frame: ChatFrame, arrival: int) -> None:
         submission = Submission(frame.id or new_id(), frame.content, arrival, client_id=frame.id is not None)
@@ -98,7 +104,8 @@ class Sockets:
         """The message was taken before: its answer again, or the running turn's text so far, or its place."""
         await self._conversations.listen(conversation_id, connection, offset=0)
         outcome = await self._conversations.outcome(conversation_id, taken.message_id)
-        if outcome.state is None:
+        if outcome.state is None or outcome.is_gone:
+            await self._tell(connection, frames.withdrawn(taken.turn_id, taken.message_id))
             return
         if outcome.question is None:
             await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, 1))
@@ -147,10 +154,14 @@ class Sockets:
         if not cancelled:
             raise Conflict("There is no answer to stop.", code="nothing_to_cancel")
         if cancelled.withdrawn is not None:
-            await self.announce(conversation_id, frames.withdrawn(cancelled.withdrawn))
+            await self.announce(
+                conversation_id, frames.withdrawn(cancelled.withdrawn.turn_id, cancelled.withdrawn.message_id)
+            )
 
     async def _resume(self, conversation_id: str, connection: Connection, metadata: FrameMetadata) -> None:
-        page = await self._conversations.listen(conversation_id, connection, metadata.turn_id or "", metadata.offset)
+        page = await self._conversations.listen(
+            conversation_id, connection, metadata.turn_id or "", metadata.offset, metadata.attempt
+        )
         epoch = page.state.epoch if page.state else ""
         after = metadata.after_seq
         if metadata.epoch and metadata.epoch != epoch:

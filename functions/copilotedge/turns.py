@@ -31,10 +31,9 @@ from copilotedge.transitions import Rules
 WATCH_SECONDS = 0.8
 FLUSH_SECONDS = 5.0
 """How long a worker's end waits for slow sockets."""
+MAX_LOST_RACES = 200
 CALLER_FLUSH_SECONDS = 1.0
 """The same where a caller waits for its answer."""
-EVICT_EVERY = 50
-"""Messages between two evictions; even, for a turn adds two."""
 
 
 class TurnRunner:
@@ -60,24 +59,24 @@ class TurnRunner:
         self._clock = clock
         self._log = log
 
-    async def claim(self, conversation_id: str, turn_id: str, holder: str) -> Run | None:
-        """Become the holder of a turn; None when it has ended or another holder is at work on it.
+    async def claim(self, conversation_id: str, holder: str) -> Run | None:
+        """Become the holder of the running turn; None when none runs or another holder is at work on it.
 
         A live lease may be a dead holder's: it is waited out once, and then either renewed or ours.
         """
-        waited_for = -1
+        waited_for: tuple[str, int] | None = None
         while True:
             snapshot = await self._store.snapshot(conversation_id, self._settings.snapshot_messages)
             turn = snapshot.state.turn if snapshot.state else None
-            if turn is None or turn.turn_id != turn_id:
+            if turn is None:
                 return None
             if turn.holder and turn.is_held(self._clock()):
-                if waited_for not in (-1, turn.lease_until):
+                if waited_for and waited_for != (turn.turn_id, turn.lease_until):
                     return None
-                waited_for = turn.lease_until
+                waited_for = (turn.turn_id, turn.lease_until)
                 await asyncio.sleep((turn.lease_until - self._clock()) / 1000)
                 continue
-            change = transitions.claim(snapshot.state, turn_id, holder, self._rules, self._clock())
+            change = transitions.claim(snapshot.state, turn.turn_id, holder, self._rules, self._clock())
             try:
                 await self._store.commit(conversation_id, change)
             except StateChanged:
@@ -191,8 +190,8 @@ class TurnRunner:
                     if isinstance(event, Finished):
                         run.usage, run.model, run.finish_reason = event.usage, event.model, event.finish_reason
                     else:
-                        speech.say(event.text)
-                    if len(run.text) > self._settings.max_answer_characters:
+                        speech.say(event.text[: self._settings.max_answer_characters - len(run.text)])
+                    if len(run.text) >= self._settings.max_answer_characters:
                         run.finish_reason = "length"
                         break
         except ModelError as exc:
@@ -202,7 +201,7 @@ class TurnRunner:
 
     async def _watch(self, run: Run, channel: Channel) -> Verdict:
         """Ends only when the turn must: ``cancelled``, ``closing`` or ``fenced``."""
-        await self._meet(run, channel)
+        await self._try_to_meet(run, channel)
         while True:
             await asyncio.sleep(min(WATCH_SECONDS, self._rules.lease_ms / 4000))
             try:
@@ -238,6 +237,13 @@ class TurnRunner:
             return
         run.state, run.turn = change.state, change.state.turn or run.turn
 
+    async def _try_to_meet(self, run: Run, channel: Channel) -> None:
+        """A store that stumbles here costs the sockets a moment, not the turn its life."""
+        try:
+            await self._meet(run, channel)
+        except StoreUnavailable as exc:
+            self._log.error("sockets_unknown", conversation_id=run.conversation_id, error=exc.code)
+
     async def _meet(self, run: Run, channel: Channel) -> None:
         connections = await self._store.connections(run.conversation_id)
         channel.update(connections)
@@ -247,10 +253,11 @@ class TurnRunner:
     def _catch_up(self, run: Run, channel: Channel, connection: Connection) -> None:
         """Give a socket that came back the text between what it has and what has been sent since."""
         wish = connection.resume
-        if wish is None or wish.nonce in run.resumed:
+        if wish is None or not channel.is_new(wish):
             return
-        run.resumed.add(wish.nonce)
         offset = wish.offset if wish.turn_id in ("", run.turn.turn_id) else 0
+        if wish.attempt not in (0, run.turn.attempt):
+            offset = 0
         channel.send_to(connection.connection_id, frames.status("streaming" if run.text else "thinking", run.turn))
         if offset < run.sent:
             missed = frames.delta(run.turn, run.index - 1, offset, run.text[offset : run.sent])
@@ -265,6 +272,8 @@ class TurnRunner:
         except Fenced:
             await channel.close()
             end = TurnEnd("fenced")
+            if self._clock() >= run.turn.lease_until:
+                await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
         self._log.info(
             "turn_ended",
             conversation_id=run.conversation_id,
@@ -280,7 +289,7 @@ class TurnRunner:
         if verdict == "fenced":
             raise Fenced("This turn is no longer ours.")
         if not channel.is_open:
-            await self._meet(run, channel)
+            await self._try_to_meet(run, channel)
         if verdict == "closing":
             return await self._close(run, channel)
         if run.text or verdict == "answered":
@@ -332,10 +341,11 @@ class TurnRunner:
 
     async def _close(self, run: Run, channel: Channel) -> TurnEnd:
         """A clear has ended the turn. Everybody hears of it before the slot is free for another holder."""
-        channel.send(frames.system("conversation_cleared", epoch=run.state.epoch))
+        epoch = run.state.epoch
+        channel.send(frames.system("conversation_cleared", epoch=epoch))
         await channel.flush(1.0)
         change, seen = await self._change(
-            run, lambda seen: transitions.close(seen, run.turn, self._rules, self._clock())
+            run, lambda seen: transitions.close(seen, run.turn, epoch, self._rules, self._clock())
         )
         return TurnEnd("closing", next=_next_run(run, seen, change))
 
@@ -346,13 +356,14 @@ class TurnRunner:
         seen = Snapshot(run.state, run.settings, (), run.messages)
         if run.state.queued:
             seen = await self._read_again(run, channel)
-        while True:
+        for _ in range(MAX_LOST_RACES):
             change = decide(seen)
             try:
                 await self._store.commit(run.conversation_id, change)
                 return change, seen
             except StateChanged:
                 seen = await self._read_again(run, channel)
+        raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
     async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
         """A state that has changed may mean that a socket has come to listen, so the sockets are met again as well."""
@@ -366,8 +377,7 @@ class TurnRunner:
 
     async def _evict(self, conversation_id: str, change: Change) -> None:
         """Every so often have a worker delete what the log may no longer show."""
-        seq = change.state.seq
-        if seq > self._rules.max_stored and seq % EVICT_EVERY < 2:
+        if self._rules.evicts_at(change.state.seq):
             await self._waker.sweep(conversation_id)
 
 

@@ -27,7 +27,7 @@ from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
 
 THREADS = 32
-"""Blocking AWS calls that may be under way at once: posts to sockets, mostly."""
+"""Posts to sockets that may be under way at once, and as many other AWS calls."""
 
 _Result = TypeVar("_Result")
 
@@ -70,7 +70,7 @@ class Application:
         client = boto3.client(
             "apigatewaymanagementapi", endpoint_url=endpoint, config=_config(read_timeout=5, attempts=1)
         )
-        return WebSocketGateway(client)
+        return WebSocketGateway(client, ThreadPoolExecutor(THREADS))
 
     @cached_property
     def model(self) -> Model:

@@ -112,7 +112,7 @@ class Cloud:
 
     async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str) -> None:
         deadline = self.clock() + int(WORKER_SECONDS * 1000)
-        run = await core.runner.claim(conversation_id, turn_id, core.process.name)
+        run = await core.runner.claim(conversation_id, core.process.name)
         if run is None:
             await core.sockets.retell(conversation_id, turn_id)
         await core.runner.serve(run, deadline, connection_id)

@@ -131,10 +131,10 @@ class Machine(RuleBasedStateMachine):
     @rule(target=runs)
     def claim(self) -> Any:
         plain = self.live()
-        snapshot = self.do(self.world.store.snapshot("c1", 5))
+        self.do(self.world.store.snapshot("c1", 5))
         self.count += 1
         holder = f"holder {self.count}"
-        run = self.do(self.world.runner.claim("c1", snapshot.state.turn.turn_id, holder))
+        run = self.do(self.world.runner.claim("c1", holder))
         plain.holder, plain.attempt, plain.lease_until = holder, plain.attempt + 1, self.now + LEASE_MS
         assert run.turn.attempt == plain.attempt
         assert plain.closing or run.question.content == plain.asked
@@ -178,7 +178,12 @@ class Machine(RuleBasedStateMachine):
         if not self.plain.closing:
             return
         mine = self.is_mine(run)
-        self.commit(lambda snapshot: endings.close(snapshot, run.turn, self.world.rules, self.now), allowed=mine)
+        self.commit(
+            lambda snapshot: endings.close(
+                snapshot, run.turn, snapshot.state.epoch if snapshot.state else "", self.world.rules, self.now
+            ),
+            allowed=mine,
+        )
         if mine:
             self.plain.end(self.now)
             self.touch()

@@ -151,7 +151,6 @@ async def test_one_sockets_trouble_is_logged_without_its_text_and_troubles_no_ot
     assert setting.log.lines == [("post_failed", {"connection_id": "a", "error": type(error).__name__})]
 
 
-@pytest.mark.xfail(reason="BUG: after one failed post a socket stays deaf to this turn, although it asks to resume")
 async def test_a_socket_that_missed_a_frame_hears_again_what_it_asks_for(setting):
     setting.gateway.errors.append(OSError("refused"))
     channel = setting.channel()
@@ -172,7 +171,6 @@ async def test_nothing_is_posted_while_another_has_the_word(setting):
     assert setting.told("a") == []
 
 
-@pytest.mark.xfail(reason="BUG: a lease that lapsed for a moment leaves every socket deaf, to the answer too")
 async def test_who_has_the_word_again_is_heard_again(setting):
     channel = setting.channel()
     channel.may_speak = lambda: False

@@ -39,7 +39,6 @@ def test_nothing_else_is_served(name):
     assert page.file(name) is None
 
 
-@pytest.mark.xfail(reason="BUG: a name that is too long for the file system raises OSError: a 500")
 def test_a_name_that_is_too_long_is_unknown_too():
     assert page.file("x" * 300 + ".js") is None
 

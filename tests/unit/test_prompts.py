@@ -97,9 +97,6 @@ def test_a_question_longer_than_the_window_is_asked_whole():
     assert prompts.window([PromptMessage("user", "x" * 50)], settings) == [PromptMessage("user", "x" * 50)]
 
 
-@pytest.mark.xfail(
-    reason="BUG: an even window over a log in turn begins with an answer, which many chat templates refuse"
-)
 def test_a_window_begins_with_a_question():
     texts = [str(n) for n in range(101)]
     assert asked(TURN, None, *texts).messages[0].role == "user"

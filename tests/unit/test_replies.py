@@ -218,7 +218,6 @@ async def test_a_repeated_request_finds_a_turn_that_no_one_looks_after_and_wakes
     assert world.waker.pending
 
 
-@pytest.mark.xfail(reason="BUG: who waits for a message that is gone polls to the end of its time, then hears 202")
 @pytest.mark.parametrize("act", ["clear", "delete", "withdraw"])
 async def test_a_waiting_message_that_is_gone_is_an_error_and_not_pending(act):
     world = World()

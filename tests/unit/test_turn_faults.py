@@ -20,33 +20,28 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("copilotedge.turns.WATCH_SECONDS", 0.01)
 
 
-async def row_of_two(world: World, second: object) -> tuple[str, asyncio.Task[None]]:
+async def row_of_two(world: World, second: object) -> asyncio.Task[None]:
     """The first turn of a row under way, with a message waiting behind it; the second plays ``second``."""
     gate = asyncio.Event()
     world.model.scripts += [["first", gate], [second]]
     await world.say("a", "1")
-    turn_id = world.waker.pending[0][1]
     worker = asyncio.create_task(world.work())
     await until(lambda: world.model.waiting == 1)
     await world.say("a", "2")
     gate.set()
-    return turn_id, worker
+    return worker
 
 
-@pytest.mark.xfail(
-    reason="BUG: Lambda repeats the event of the first turn, and the second one is looked after by no one"
-)
 async def test_a_worker_that_broke_in_its_second_turn_is_repeated_for_that_one():
     world = World(lease_seconds=5)
-    turn_id, worker = await row_of_two(world, Defect())
+    worker = await row_of_two(world, Defect())
     await asyncio.gather(worker, return_exceptions=True)
     world.clock.advance(5_001)
-    run = await world.runner.claim("c1", turn_id, "the same event again")
+    run = await world.runner.claim("c1", "the same event again")
     await world.runner.serve(run, world.deadline)
     assert (await world.log_of())[-1] == ("assistant", "You said: 2", "complete")
 
 
-@pytest.mark.xfail(reason="BUG: a holder whose lease ran out, with no one to take over, ends in peace: no one is woken")
 async def test_a_turn_whose_lease_ran_out_under_its_holder_is_looked_after():
     world = World(lease_seconds=5)
     world.model.scripts.append(["Once", asyncio.Event()])
@@ -63,7 +58,6 @@ async def test_a_turn_whose_lease_ran_out_under_its_holder_is_looked_after():
     assert isinstance(result, Exception) or world.waker.pending
 
 
-@pytest.mark.xfail(reason="BUG: the last piece of an answer is not cut: one that is too long for an item ends no turn")
 async def test_an_answer_is_never_longer_than_it_may_be():
     world = World(max_answer_characters=100)
     world.model.scripts.append(["x" * 90, "y" * 900_000])
@@ -73,7 +67,6 @@ async def test_an_answer_is_never_longer_than_it_may_be():
     assert len(content) <= 100
 
 
-@pytest.mark.xfail(reason="BUG: the first look at the sockets may not fail, although every later one may")
 async def test_a_store_that_stumbles_once_does_not_end_a_turn():
     world = World()
     connections, stumbles = world.store.connections, [StoreUnavailable("Throttled.")]
@@ -90,7 +83,6 @@ async def test_a_store_that_stumbles_once_does_not_end_a_turn():
     assert (await world.log_of())[-1] == ("assistant", "You said: Hi", "complete")
 
 
-@pytest.mark.xfail(reason="BUG: an offset is taken for this attempt's although it counts another's text: a hole")
 async def test_a_socket_that_comes_back_after_a_takeover_gets_the_new_text_from_its_beginning():
     world = World(lease_seconds=5)
     world.model.scripts += [["Once upon a time ", asyncio.Event()]]
@@ -103,7 +95,7 @@ async def test_a_socket_that_comes_back_after_a_takeover_gets_the_new_text_from_
     await asyncio.gather(first, return_exceptions=True)
     world.clock.advance(5_001)
     world.model.scripts += [["Something else ", asyncio.Event()]]
-    second = asyncio.create_task(world.runner.serve(await world.runner.claim("c1", turn_id, "w2"), world.deadline))
+    second = asyncio.create_task(world.runner.serve(await world.runner.claim("c1", "w2"), world.deadline))
     await until(lambda: world.model.waiting == 2)
     await world.send("b", type="system", content="resume", metadata={"turnId": turn_id, "offset": 17, "attempt": 1})
     await until(lambda: "status:streaming" in world.gateway.kinds("b"))

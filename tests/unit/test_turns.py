@@ -180,8 +180,8 @@ async def test_a_turn_whose_holder_died_is_taken_over_after_its_lease() -> None:
     world = World(lease_seconds=5)
     await world.connect("a")
     await world.say("a", "Hi")
-    (_, turn_id, _) = world.waker.pending[0]
-    assert await world.runner.claim("c1", turn_id, "dies") is not None
+    (_, _turn_id, _) = world.waker.pending[0]
+    assert await world.runner.claim("c1", "dies") is not None
     world.clock.advance(5_001)
     await world.work()
     assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "You said: Hi", "complete")]
@@ -194,10 +194,10 @@ async def test_a_turn_that_was_taken_over_says_no_more() -> None:
     world.model.scripts.append([gate, "late words"])
     await world.connect("a")
     await world.say("a", "Hi")
-    turn_id = world.waker.pending[0][1]
+    world.waker.pending[0][1]
     worker = await begin(world)
     world.clock.advance(5_001)
-    other = await world.runner.claim("c1", turn_id, "other")
+    other = await world.runner.claim("c1", "other")
     await world.runner.serve(other, world.deadline)
     gate.set()
     await worker
@@ -209,9 +209,9 @@ async def test_a_turn_fails_for_good_after_its_last_attempt() -> None:
     world = World(lease_seconds=5, max_attempts=2)
     await world.connect("a")
     await world.say("a", "Hi")
-    turn_id = world.waker.pending[0][1]
+    world.waker.pending[0][1]
     for holder in ("one", "two"):
-        await world.runner.claim("c1", turn_id, holder)
+        await world.runner.claim("c1", holder)
         world.clock.advance(5_001)
     await world.work()
     assert await world.log_of() == [("user", "Hi", "failed")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,8 +20,10 @@ _BACKOFF_SECONDS = 0.05
 class WebSocketGateway:
     """Implements ``ports.Gateway``."""
 
-    def __init__(self, client: ApiGatewayManagementApiClient) -> None:
+    def __init__(self, client: ApiGatewayManagementApiClient, threads: Executor) -> None:
+        """``threads`` are for posts alone: sockets that hang must not hold up anything else."""
         self._client = client
+        self._threads = threads
 
     async def post(self, connection_id: str, frame: bytes) -> bool:
         """False when the socket is gone (410). Throttled posts are tried again in place, so order holds.
@@ -28,7 +32,7 @@ class WebSocketGateway:
         """
         for attempt in range(POST_TRIES):
             try:
-                await asyncio.to_thread(self._client.post_to_connection, ConnectionId=connection_id, Data=frame)
+                await self._post(connection_id, frame)
                 return True
             except ClientError as exc:
                 code = exc.response["Error"]["Code"]
@@ -40,3 +44,7 @@ class WebSocketGateway:
                 raise OSError("the gateway does not answer") from exc
             await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))
         raise OSError("the gateway throttles this socket")
+
+    async def _post(self, connection_id: str, frame: bytes) -> None:
+        post = partial(self._client.post_to_connection, ConnectionId=connection_id, Data=frame)
+        await asyncio.get_running_loop().run_in_executor(self._threads, post)

@@ -58,7 +58,7 @@ class DynamoDBStore:
         self._clock = clock
 
     async def snapshot(self, conversation_id: str, messages: int) -> Snapshot:
-        """One request, unless more than 1 MB of queue lies above the log."""
+        """One request, unless there is more than 1 MB to read, or more waits than usual."""
         found: list[dict[str, Any]] = []
         limit = 2 + messages
         async for page in self._pages(
@@ -118,8 +118,14 @@ class DynamoDBStore:
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
         item = items.from_connection(connection) | {"expires_at": self._clock() // 1000 + items.CONNECTION_SECONDS}
-        key = self._key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")
-        await self._call(self._client.put_item, TableName=self._table, Item=_plain(key | item))
+        await self._call(
+            self._client.update_item,
+            TableName=self._table,
+            Key=_plain(self._key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in item),
+            ExpressionAttributeNames={f"#{name}": name for name in item},
+            ExpressionAttributeValues=_plain({f":{name}": value for name, value in item.items()}),
+        )
 
     async def disconnect(self, conversation_id: str, connection_id: str) -> None:
         key = _plain(self._key(conversation_id, f"{items.CONNECTION}{connection_id}"))
@@ -153,7 +159,7 @@ class DynamoDBStore:
         gone += [items.message_key(epoch, seq) for seq in change.removed_messages]
         writes += [self._remove(self._key(conversation_id, sk)) for sk in gone]
         if change.settings is not None:
-            stored = items.from_settings(change.settings, change.state.life) | expires
+            stored = items.from_settings(change.settings, change.state.life)
             writes.append(put(self._key(conversation_id, items.SETTINGS), stored))
         return writes
 
@@ -294,15 +300,14 @@ class DynamoDBStore:
 
 
 def _is_whole(found: list[dict[str, Any]], messages: int) -> bool:
-    """Whether the pages so far hold the whole queue and enough of the log."""
+    """Whether the pages so far hold the whole queue and as much of the log as is asked for, or all there is."""
     state = next((item for item in found if item["sk"] == items.STATE), None)
     if state is None:
         return True
-    queued = sum(item["sk"].startswith(items.QUEUE) and item["epoch"] == state["epoch"] for item in found)
-    log = sum(item["sk"].startswith(items.MESSAGE) for item in found)
-    return queued >= int(state.get("queued", 0)) and (
-        log > 0 or messages == 0 or not int(state.get("message_count", 0))
-    )
+    current = [item["sk"] for item in found if item.get("epoch") == state["epoch"]]
+    queued = sum(sk.startswith(items.QUEUE) for sk in current)
+    log = sum(sk.startswith(items.MESSAGE) for sk in current)
+    return bool(queued >= state["queued"] and log >= min(messages, state["message_count"]))
 
 
 def _to_snapshot(found: list[dict[str, Any]], messages: int, now: int) -> Snapshot:

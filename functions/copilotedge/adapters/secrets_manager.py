@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from copilotedge.errors import ModelNotAllowed
+
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -19,6 +23,14 @@ class Secret:
 
     async def __call__(self, *, refresh: bool = False) -> str:
         if self._value is None or refresh:
-            reply = await asyncio.to_thread(self._client.get_secret_value, SecretId=self._arn)
-            self._value = reply["SecretString"]
+            self._value = await self._read()
         return self._value
+
+    async def _read(self) -> str:
+        """Raises ``ModelNotAllowed``: without its token the model cannot be asked, which is the operator's matter."""
+        try:
+            reply = await asyncio.to_thread(self._client.get_secret_value, SecretId=self._arn)
+        except (ClientError, BotoCoreError) as exc:
+            detail = f"the secret cannot be read: {type(exc).__name__}"
+            raise ModelNotAllowed("The model cannot be used.", detail=detail) from exc
+        return reply["SecretString"]

@@ -52,9 +52,16 @@ def abandon(snapshot: Snapshot, turn: Turn, question: Message, status: MessageSt
     return _end(snapshot, next_state(state), current, marked, (), rules, now)
 
 
-def close(snapshot: Snapshot, turn: Turn, rules: Rules, now: int) -> Change:
-    """Let go of a turn that a clear has ended."""
+def close(snapshot: Snapshot, turn: Turn, epoch: str, rules: Rules, now: int) -> Change:
+    """Let go of a turn that a clear has ended, and of the conversation if it was deleted and not used again.
+
+    ``epoch`` is the one whose beginning was announced. Raises ``Closing`` when another clear has come since.
+    """
     state, current = held(snapshot.state, turn)
+    if state.epoch != epoch:
+        raise Closing("The conversation was cleared again.")
+    if current.deleting:
+        return Change(expected=state, state=replace(next_state(state), turn=None), removes_state=True)
     return _end(snapshot, next_state(state), current, (), (), rules, now)
 
 

@@ -108,6 +108,17 @@ def append(snapshot: Snapshot, role: Role, content: str, tokens: int, rules: Rul
     return Change(expected=state, state=touch(grown, rules, now), messages=(message,))
 
 
+def import_history(snapshot: Snapshot, brought: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
+    """Append messages that a client has from elsewhere. Raises ``Conflict`` while a turn runs."""
+    state = snapshot.state
+    if state is not None and state.turn is not None:
+        raise _busy()
+    head = next_state(state) if state else born(rules, now)
+    messages = _earlier(head, brought, now)
+    grown = replace(head, seq=head.seq + len(messages), message_count=head.message_count + len(messages))
+    return Change(expected=state, state=touch(grown, rules, now), messages=messages)
+
+
 def withdraw(snapshot: Snapshot, message_id: str) -> Change | None:
     """Take a waiting message off the queue; None when it does not wait."""
     waiting = next((queued for queued in snapshot.queue if queued.message_id == message_id), None)
@@ -142,10 +153,7 @@ def _last_exchange(messages: Sequence[Message]) -> tuple[Message | None, Message
 
 def _begin(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -> Began:
     state = next_state(snapshot.state) if snapshot.state else born(rules, now)
-    earlier = tuple(
-        Message(state.seq + n, message.role, message.content, now, new_id())
-        for n, message in enumerate(submission.context, start=1)
-    )
+    earlier = _earlier(state, submission.context, now)
     turn = new_turn(new_id(), submission.message_id, state.seq + len(earlier) + 1, submission.holder, rules, now)
     turn = replace(turn, model=submission.model, temperature=submission.temperature, max_tokens=submission.max_tokens)
     question = question_of(turn, submission.content, submission.instructions, now)
@@ -157,6 +165,13 @@ def _begin(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
         receipt=_receipt(submission, turn.turn_id, state.epoch),
     )
     return Began(change, turn)
+
+
+def _earlier(state: State, brought: Sequence[PromptMessage], now: int) -> tuple[Message, ...]:
+    return tuple(
+        Message(state.seq + n, message.role, message.content, now, new_id())
+        for n, message in enumerate(brought, start=1)
+    )
 
 
 def _enqueue(state: State, submission: Submission, rules: Rules, now: int, queue: tuple[QueuedMessage, ...]) -> Queued:

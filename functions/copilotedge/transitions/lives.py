@@ -30,7 +30,8 @@ def delete(state: State | None, now: int) -> Change | None:
     emptied = _emptied(state, now)
     if emptied.turn is None:
         return Change(expected=state, state=replace(emptied, voice_until=now + LAST_WORDS_MS), removes_state=True)
-    reborn = replace(emptied, life=emptied.epoch, owner="", created_at=now)
+    turn = replace(emptied.turn, deleting=True)
+    reborn = replace(emptied, turn=turn, life=emptied.epoch, owner="", created_at=now)
     return Change(expected=state, state=replace(reborn, expires_at=seconds(emptied.turn.lease_until)))
 
 

@@ -16,6 +16,10 @@ LAST_WORDS_MS = 250
 so that sockets hear turns one after the other although two processes speak."""
 
 
+EVICT_EVERY = 50
+"""Messages between two evictions; even, for a turn adds two."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The settings that transitions depend on; times in milliseconds."""
@@ -26,6 +30,10 @@ class Rules:
     max_stored: int = 1000
     max_attempts: int = 4
 
+    def evicts_at(self, seq: int) -> bool:
+        """Whether evicted messages are to be deleted now that the log has come to ``seq``: now and then, in bulk."""
+        return seq > self.max_stored and seq % EVICT_EVERY < 2
+
 
 def next_state(state: State, **changes: Any) -> State:
     """The next version of ``state``, with a nonce of its own."""
@@ -33,8 +41,9 @@ def next_state(state: State, **changes: Any) -> State:
 
 
 def touch(state: State, rules: Rules, now: int) -> State:
-    """Mark activity: the conversation lives on."""
-    return replace(state, last_activity=now, expires_at=seconds(now + rules.inactivity_ms))
+    """Mark activity: the conversation lives on, even if it was about to be deleted."""
+    turn = replace(state.turn, deleting=False) if state.turn else None
+    return replace(state, turn=turn, last_activity=now, expires_at=seconds(now + rules.inactivity_ms))
 
 
 def born(rules: Rules, now: int) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -41,13 +42,13 @@ def refuse(stub: Stubber, code: str, status: int = 400) -> None:
 
 async def test_a_frame_is_posted_to_its_socket(stub):
     stub.add_response("post_to_connection", {}, SENT)
-    assert await WebSocketGateway(stub.client).post("a=", b"{}")
+    assert await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
 @pytest.mark.parametrize("code", ["GoneException", "410"])
 async def test_a_socket_that_is_gone_is_no_error(stub, code):
     refuse(stub, code, 410)
-    assert not await WebSocketGateway(stub.client).post("a=", b"{}")
+    assert not await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
 @pytest.mark.parametrize("code", ["LimitExceededException", "ThrottlingException", "TooManyRequestsException"])
@@ -55,21 +56,21 @@ async def test_a_throttled_frame_is_posted_again_in_place(stub, code):
     refuse(stub, code, 429)
     refuse(stub, code, 429)
     stub.add_response("post_to_connection", {}, SENT)
-    assert await WebSocketGateway(stub.client).post("a=", b"{}")
+    assert await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
 async def test_a_socket_that_stays_throttled_is_an_error(stub):
     for _ in range(POST_TRIES):
         refuse(stub, "LimitExceededException", 429)
     with pytest.raises(OSError, match="throttles"):
-        await WebSocketGateway(stub.client).post("a=", b"{}")
+        await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
 @pytest.mark.parametrize("code", ["ForbiddenException", "PayloadTooLargeException", "500"])
 async def test_any_other_refusal_is_an_error_at_once(stub, code):
     refuse(stub, code)
     with pytest.raises(OSError, match=code) as caught:
-        await WebSocketGateway(stub.client).post("a=", b"{}")
+        await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
     assert "inside" not in str(caught.value)
 
 
@@ -79,4 +80,4 @@ async def test_a_gateway_that_does_not_answer_is_an_error():
             raise ReadTimeoutError(endpoint_url="https://w")
 
     with pytest.raises(OSError, match="does not answer"):
-        await WebSocketGateway(Silent()).post("a=", b"{}")
+        await WebSocketGateway(Silent(), ThreadPoolExecutor(1)).post("a=", b"{}")

@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from copilotedge.adapters.secrets_manager import Secret
+from copilotedge.errors import ModelNotAllowed
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token-AbCdEf"
 
@@ -45,6 +46,6 @@ async def test_a_secret_that_could_not_be_read_is_asked_for_again(stub):
     stub.add_client_error("get_secret_value", "InternalServiceError")
     holds(stub, "t0ken")
     secret = Secret(stub.client, ARN)
-    with pytest.raises(Exception, match="InternalServiceError"):
+    with pytest.raises(ModelNotAllowed):
         await secret()
     assert await secret() == "t0ken"

@@ -378,8 +378,13 @@ async def test_an_error_that_is_no_json_goes_by_its_status():
     assert (await Bench(httpx.Response(413, content=b"<html>too large")).failure()).code == "model_request_too_large"
 
 
+async def test_a_refusal_may_quote_the_prompt_so_its_text_is_not_kept():
+    failure = await Bench(httpx.Response(400, json={"error": {"message": "You said: secret"}})).failure()
+    assert "secret" not in str(failure) + failure.detail
+
+
 async def test_the_clients_text_holds_nothing_of_the_servers():
-    failure = await Bench(httpx.Response(400, json={"error": {"message": "do not tell" * 99}})).failure()
+    failure = await Bench(httpx.Response(403, json={"error": {"message": "do not tell" * 99}})).failure()
     assert "do not tell" not in str(failure)
     assert "do not tell" in failure.detail
     assert len(failure.detail) <= 300

@@ -89,13 +89,14 @@ def test_an_abandoned_regeneration_leaves_the_log_as_it_was():
 
 
 def test_closing_lets_go_without_a_word():
-    change = close(Snapshot(running(replace(MINE, closing=True), seq=0)), MINE, RULES, NOW)
+    state = running(replace(MINE, closing=True), seq=0)
+    change = close(Snapshot(state), MINE, state.epoch, RULES, NOW)
     assert (change.messages, change.state.turn) == ((), None)
 
 
 def test_closing_goes_on_with_what_was_said_after_the_clear():
     snapshot = Snapshot(running(replace(MINE, closing=True), seq=0, queued=1), queue=(waiting("7"),))
-    change = close(snapshot, MINE, RULES, NOW)
+    change = close(snapshot, MINE, snapshot.state.epoch, RULES, NOW)
     assert (change.state.turn.turn_id, change.messages[0].seq) == ("t7", 1)
 
 
@@ -105,10 +106,16 @@ def test_only_the_holder_can_end_its_turn(turn):
     for end in (
         lambda: completed(snapshot),
         lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW),
-        lambda: close(snapshot, MINE, RULES, NOW),
+        lambda: close(snapshot, MINE, "", RULES, NOW),
     ):
         with pytest.raises(Fenced):
             end()
+
+
+def test_a_clear_that_came_behind_the_announced_one_is_announced_first():
+    state = running(replace(MINE, closing=True), seq=0)
+    with pytest.raises(Closing):
+        close(Snapshot(state), MINE, "an earlier epoch", RULES, NOW)
 
 
 def test_what_was_asked_before_a_clear_has_no_place_after_it():

@@ -74,6 +74,12 @@ def test_two_epochs_of_one_moment_differ():
     assert next_epoch(START, "") != next_epoch(START, "")
 
 
+def test_evicted_messages_are_deleted_once_in_every_fifty():
+    rules = Rules(max_stored=10)
+    assert [seq for seq in range(1, 121, 2) if rules.evicts_at(seq)] == [51, 101]
+    assert [seq for seq in range(0, 121, 2) if rules.evicts_at(seq)] == [50, 100]
+
+
 @pytest.mark.parametrize(("milliseconds", "expected"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)])
 def test_seconds_are_rounded_up(milliseconds, expected):
     assert seconds(milliseconds) == expected
