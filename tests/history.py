@@ -124,7 +124,7 @@ def _sockets_saw_the_log_in_order(observed: Observed) -> Iterator[str]:
     From ``resume`` to ``resumed`` a socket hears missed messages and live ones mixed.
     """
     newest: dict[str, int] = defaultdict(int)
-    seen: dict[str, set[int]] = defaultdict(set)
+    seen = {name: _known_before(frames) for name, frames in observed.sockets.items()}
     mixed = {name: _heard_while_resuming(frames) for name, frames in observed.sockets.items()}
     for name, frame in _chats(observed):
         seq = frame["metadata"]["seq"]
@@ -142,6 +142,12 @@ def _attentive_sockets_heard_all(observed: Observed) -> Iterator[str]:
         missed = {entry["seq"] for entry in observed.log if entry["seq"] >= min(heard[name])} - heard[name]
         if missed:
             yield f"{name} never heard {sorted(missed)}"
+
+
+def _known_before(frames: list[Frame]) -> set[int]:
+    """What a socket's client says it has, from sockets before: it may be told that again at any time."""
+    known = [f["metadata"]["lastSeq"] for f in frames if f["type"] == "system" and f["content"] == "resumed"]
+    return set(range(1, max(known, default=0) + 1))
 
 
 def _heard_while_resuming(frames: list[Frame]) -> set[int]:

@@ -69,7 +69,7 @@ def _queue_is_left_behind(patch: pytest.MonkeyPatch) -> None:
 
 
 def _nobody_revives(patch: pytest.MonkeyPatch) -> None:
-    async def asleep(*_: object) -> None:
+    async def asleep(*_: object, **__: object) -> None:
         return
 
     patch.setattr(conversations.Conversations, "_revive", asleep)

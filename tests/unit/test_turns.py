@@ -244,7 +244,7 @@ async def test_a_socket_that_comes_back_gets_the_text_so_far_and_then_the_rest()
     await world.connect("a")
     await world.say("a", "Tell me")
     worker = await begin(world)
-    turn_id = world.gateway.frames["a"][1]["metadata"]["turnId"]
+    turn_id = (await world.store.state("c1")).turn.turn_id
     await world.connect("b")
     await world.send("b", type="system", content="resume", metadata={"afterSeq": 0, "turnId": turn_id, "offset": 5})
     await until(lambda: world.gateway.text("b") == "upon ")
