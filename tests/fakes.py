@@ -10,6 +10,7 @@ from typing import Any
 
 from copilotedge.conversations import Conversations
 from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, Usage
+from copilotedge.ports import Clock, ConversationStore
 from copilotedge.replies import Replies
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
@@ -116,9 +117,12 @@ class FakeLog:
 
 
 class World:
-    """The whole core over the fakes, put together as ``wiring`` does with the real ones."""
+    """The whole core over the fakes, put together as ``wiring`` does with the real ones.
 
-    def __init__(self, **settings: Any) -> None:
+    ``store`` makes another store than the one in memory, from the world's clock.
+    """
+
+    def __init__(self, store: Callable[[Clock], ConversationStore] | None = None, **settings: Any) -> None:
         self.clock = FakeClock()
         self.settings = Settings(**settings)
         self.rules = Rules(
@@ -128,7 +132,7 @@ class World:
             max_stored=self.settings.max_stored_messages,
             max_attempts=self.settings.max_attempts,
         )
-        self.store = MemoryStore(self.clock, self.settings.max_stored_messages)
+        self.store: Any = store(self.clock) if store else MemoryStore(self.clock, self.settings.max_stored_messages)
         self.model, self.gateway, self.waker, self.log = FakeModel(), FakeGateway(), FakeWaker(), FakeLog()
         window = self.settings.snapshot_messages
         self.conversations = Conversations(self.store, self.waker, self.rules, window, self.clock, self.log)

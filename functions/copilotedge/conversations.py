@@ -8,26 +8,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from copilotedge import transitions
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.histories import texts_of, unknown_of
 from copilotedge.models import (
     Change,
     Connection,
     ConversationSettings,
     Message,
     PromptMessage,
-    QueuedMessage,
     Resume,
     Role,
     Snapshot,
     State,
-    Turn,
 )
+from copilotedge.outcomes import Cancelled, Cleared, Outcome, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Log, Waker
-from copilotedge.runs import Run, run_of
+from copilotedge.runs import run_of
 from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
 
 MAX_LOST_RACES = 100
@@ -37,68 +37,6 @@ IMPORT_BATCH = 90
 """Messages that a client brings along are stored so many at once: a transaction holds 100 items."""
 
 _Outcome = TypeVar("_Outcome")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of the log, oldest first. ``more`` tells whether the log goes on in the direction of reading."""
-
-    state: State | None
-    messages: tuple[Message, ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it."""
-
-    turn_id: str
-    message_id: str
-    position: int = 0
-    repeated: bool = False
-    run: Run | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Whether the running turn will stop, or which waiting message was taken off the queue; false if neither."""
-
-    stopping: bool = False
-    withdrawn: QueuedMessage | None = None
-
-    def __bool__(self) -> bool:
-        return self.stopping or self.withdrawn is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """The epoch that a clear began, and until when (ms) its caller may tell the sockets.
-
-    0: there is nothing to tell, or the holder of a running turn will.
-    """
-
-    epoch: str
-    tell_until: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a user message fares: the turn that runs for it, itself in the log and, once there is one, its answer."""
-
-    turn: Turn | None
-    question: Message | None
-    answer: Message | None
-    state: State | None
-    waits: bool
-
-    @property
-    def is_gone(self) -> bool:
-        """Cleared, deleted, or taken off the queue."""
-        return self.question is None and self.turn is None and not self.waits
-
-    @property
-    def is_over(self) -> bool:
-        return self.answer is not None or (self.question is not None and self.question.status != "complete")
 
 
 class Conversations:
@@ -124,7 +62,7 @@ class Conversations:
         """
 
         def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated | None, Change | None]:
-            new = unknown_of(brought, _texts(snapshot))
+            new = unknown_of(brought, texts_of(snapshot))
             if len(new) > IMPORT_BATCH:
                 return None, transitions.import_history(snapshot, new[:IMPORT_BATCH], self._rules, self._clock())
             outcome = transitions.submit(snapshot, replace(submission, context=new), self._rules, self._clock())
@@ -334,31 +272,6 @@ class Conversations:
         if turn is not None and (not turn.is_held(self._clock()) or (impatient and not turn.holder)):
             self._log.info("turn_revived", conversation_id=conversation_id, turn_id=turn.turn_id)
             await self._waker.run_turn(conversation_id, turn.turn_id)
-
-
-def unknown_of(brought: Sequence[PromptMessage], known: Sequence[tuple[str, str]]) -> tuple[PromptMessage, ...]:
-    """What of the history that a client sent along comes after what the log has.
-
-    ``known`` are roles and texts of the log's newest messages, and of those that wait. Clients that resend everything
-    may lack some of them (failed questions, what others said) and may go further back than ``known`` does. So where
-    the newest do not match in one run, all up to the last message that is found, in order, is taken for known.
-    """
-    texts = [(role, " ".join(text.split())) for role, text in known]
-    given = [(str(message.role), " ".join(message.content.split())) for message in brought]
-    for end in range(len(given), 0, -1):
-        overlap = min(end, len(texts))
-        if overlap and given[end - overlap : end] == texts[-overlap:]:
-            return tuple(brought[end:])
-    last, at = -1, 0
-    for number, text in enumerate(given):
-        if text in texts[at:]:
-            last, at = number, texts.index(text, at) + 1
-    return tuple(brought[last + 1 :])
-
-
-def _texts(snapshot: Snapshot) -> list[tuple[str, str]]:
-    log = [(str(message.role), message.content) for message in snapshot.messages]
-    return log + [("user", queued.content) for queued in snapshot.queue]
 
 
 def _submitted(

@@ -7,9 +7,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from copilotedge import prompts, transitions
-from copilotedge.conversations import Conversations, Outcome
+from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, ModelTimeout, TurnFailed
 from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
+from copilotedge.outcomes import Outcome
 from copilotedge.ports import Clock, Model
 from copilotedge.requests import ChatMessage, ChatRequest, system_text
 from copilotedge.runs import Run, TurnEnd

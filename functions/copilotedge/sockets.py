@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from copilotedge import frames
 from copilotedge.broadcast import Channel
-from copilotedge.conversations import Cleared, Conversations, Page, Submitted
+from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.models import Connection
+from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 from copilotedge.requests import ChatFrame, FrameMetadata, message_id_of, parse_frame
 from copilotedge.settings import Settings

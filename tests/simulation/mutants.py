@@ -82,7 +82,7 @@ def _listeners_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 def _no_last_words(patch: pytest.MonkeyPatch) -> None:
     for module in (endings, leases, intake):
         patch.setattr(module, "LAST_WORDS_MS", 0)
-    patch.setattr("copilotedge.turns.TurnRunner._say_last", _say_always)
+    patch.setattr("copilotedge.settling.Settlement._say_last", _say_always)
 
 
 async def _say_always(_self, _run, channel, _change, *last) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from copilotedge import transitions
 from copilotedge.adapters.dynamodb import DynamoDBStore
 from copilotedge.errors import Closing, Conflict, Fenced, QueueFull, StateChanged
 from copilotedge.models import Change, Usage
+from copilotedge.ports import Clock, ConversationStore
 from copilotedge.runs import Run
 from copilotedge.transitions import Submission, endings, leases
 from tests.fakes import World
@@ -64,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.world = World(
+            store=self.make_store(),
             lease_seconds=LEASE_MS / 1000,
             max_queued_messages=MAX_QUEUED,
             inactivity_hours=INACTIVITY_MS / 3_600_000,
@@ -71,6 +73,9 @@ class Machine(RuleBasedStateMachine):
         )
         self.plain = Plain()
         self.count = 0
+
+    def make_store(self) -> Callable[[Clock], ConversationStore] | None:
+        return None
 
     def teardown(self) -> None:
         self.loop.close()
@@ -289,11 +294,11 @@ class MachineOnDynamoDB(Machine):
         self.mock = mock_aws()
         self.mock.start()
         super().__init__()
+
+    def make_store(self) -> Callable[[Clock], ConversationStore]:
         client = boto3.client("dynamodb", region_name="us-east-1")
-        store = DynamoDBStore(client, create_table(client), 1000, self.world.clock)
-        for part in (self.world, self.world.conversations, self.world.runner, self.world.sockets):
-            name = "store" if part is self.world else "_store"
-            setattr(part, name, store)
+        table = create_table(client)
+        return lambda clock: DynamoDBStore(client, table, 1000, clock)
 
     def teardown(self) -> None:
         super().teardown()

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from copilotedge.conversations import MAX_LOST_RACES, Cleared, Conversations, unknown_of
+from copilotedge.conversations import MAX_LOST_RACES, Conversations
 from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.histories import unknown_of
 from copilotedge.models import Change, Connection, ConversationSettings, PromptMessage
+from copilotedge.outcomes import Cleared
 from copilotedge.transitions import CLAIM_GRACE_MS, Submission
 from tests.fakes import World
 from tests.memory_store import MemoryStore

@@ -16,7 +16,7 @@ from tests.fakes import World, until
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("copilotedge.replies.POLL_SECONDS", (0.001,))
-    monkeypatch.setattr("copilotedge.turns.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("copilotedge.watching.WATCH_SECONDS", 0.01)
 
 
 def said(role: str, text: str) -> ChatMessage:

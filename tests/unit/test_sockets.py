@@ -15,7 +15,7 @@ from tests.fakes import FakeGateway, FakeWaker, World, until
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("copilotedge.turns.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("copilotedge.watching.WATCH_SECONDS", 0.01)
 
 
 async def command(world: World, name: str, content: str, **metadata: Any) -> str:

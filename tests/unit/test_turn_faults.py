@@ -17,7 +17,7 @@ class Defect(Exception):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("copilotedge.turns.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("copilotedge.watching.WATCH_SECONDS", 0.01)
 
 
 async def row_of_two(world: World, second: object) -> asyncio.Task[None]:

@@ -18,8 +18,8 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
-from copilotedge.adapters import dynamodb
 from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.adapters.dynamodb import store as dynamodb
 from copilotedge.errors import InvalidRequest, ReceiptExists, RequestTooLarge, StateChanged, StoreUnavailable
 from copilotedge.models import Change, Connection, Message, PromptMessage, QueuedMessage, Receipt, Usage
 from copilotedge.replies import Reply
@@ -242,10 +242,8 @@ def requests() -> Counter[str]:
 @pytest.fixture
 def world(client: Any, requests: Counter[str]) -> Iterator[World]:
     """The whole core over moto's DynamoDB; ``requests`` counts what it is asked."""
-    world = World()
-    world.store = DynamoDBStore(client, create_table(client), 1000, world.clock)
-    for part in (world.conversations, world.runner, world.sockets):
-        part._store = world.store
+    table = create_table(client)
+    world = World(store=lambda clock: DynamoDBStore(client, table, 1000, clock))
 
     def count(model: Any, **_: Any) -> None:
         requests.update([model.name])

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from copilotedge.adapters import items
+from copilotedge.adapters.dynamodb import items
 from copilotedge.models import (
     Connection,
     ConversationSettings,

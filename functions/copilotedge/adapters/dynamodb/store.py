@@ -10,15 +10,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from copilotedge.adapters import items
+from copilotedge.adapters.dynamodb import items
+from copilotedge.adapters.dynamodb.attributes import item_of, key, key_of, plain
+from copilotedge.adapters.dynamodb.changes import writes_of
+from copilotedge.adapters.dynamodb.reading import is_dead, is_whole, live, to_snapshot
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.models import (
     Change,
     Connection,
-    ConversationSettings,
     Message,
     Receipt,
     Snapshot,
@@ -69,14 +70,14 @@ class DynamoDBStore:
             False,
         ):
             found += page
-            if _is_whole(found, messages):
+            if is_whole(found, messages):
                 break
-        return _to_snapshot(found, messages, self._clock())
+        return to_snapshot(found, messages, self._clock())
 
     async def state(self, conversation_id: str) -> State | None:
-        key = _plain({"pk": items.partition(conversation_id), "sk": items.STATE})
-        reply = await self._call(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
-        return _live(_item(reply["Item"]), self._clock()) if "Item" in reply else None
+        place = plain(key(conversation_id, items.STATE))
+        reply = await self._call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
+        return live(item_of(reply["Item"]), self._clock()) if "Item" in reply else None
 
     async def messages(
         self, conversation_id: str, epoch: str, *, after: int, before: int, limit: int, newest: bool
@@ -93,12 +94,12 @@ class DynamoDBStore:
         return tuple(sorted(kept, key=lambda message: message.seq))
 
     async def receipt(self, conversation_id: str, message_id: str) -> Receipt | None:
-        key = _plain({"pk": items.partition(conversation_id), "sk": f"{items.RECEIPT}{message_id}"})
-        reply = await self._call(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
-        return items.to_receipt(_item(reply["Item"])) if "Item" in reply else None
+        place = plain(key(conversation_id, f"{items.RECEIPT}{message_id}"))
+        reply = await self._call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
+        return items.to_receipt(item_of(reply["Item"])) if "Item" in reply else None
 
     async def commit(self, conversation_id: str, change: Change) -> None:
-        writes = self._writes(conversation_id, change)
+        writes = writes_of(self._table, conversation_id, change, self._clock() // 1000)
         if len(writes) > 1:
             await self._transact(writes, change)
         else:
@@ -112,7 +113,7 @@ class DynamoDBStore:
         state = next((item for item in found if item["sk"] == items.STATE), None)
         if state is not None and int(state["expires_at"]) * 1000 <= self._clock():
             state = None
-        dead = [item for item in found if _is_dead(item, state, self._max_stored)]
+        dead = [item for item in found if is_dead(item, state, self._max_stored)]
         await self._delete(dead)
         return len(dead)
 
@@ -121,15 +122,15 @@ class DynamoDBStore:
         await self._call(
             self._client.update_item,
             TableName=self._table,
-            Key=_plain(self._key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")),
+            Key=plain(key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")),
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in item),
             ExpressionAttributeNames={f"#{name}": name for name in item},
-            ExpressionAttributeValues=_plain({f":{name}": value for name, value in item.items()}),
+            ExpressionAttributeValues=plain({f":{name}": value for name, value in item.items()}),
         )
 
     async def disconnect(self, conversation_id: str, connection_id: str) -> None:
-        key = _plain(self._key(conversation_id, f"{items.CONNECTION}{connection_id}"))
-        await self._call(self._client.delete_item, TableName=self._table, Key=key)
+        place = plain(key(conversation_id, f"{items.CONNECTION}{connection_id}"))
+        await self._call(self._client.delete_item, TableName=self._table, Key=place)
 
     async def connections(self, conversation_id: str) -> tuple[Connection, ...]:
         found: list[dict[str, Any]] = []
@@ -137,63 +138,6 @@ class DynamoDBStore:
             found += page
         now = self._clock() // 1000
         return tuple(items.to_connection(item) for item in found if int(item["expires_at"]) > now)
-
-    def _key(self, conversation_id: str, sk: str) -> dict[str, Any]:
-        return {"pk": items.partition(conversation_id), "sk": sk}
-
-    def _writes(self, conversation_id: str, change: Change) -> list[dict[str, Any]]:
-        """The change as transaction items; the one of ``STATE`` first, that of the receipt second."""
-        writes = [self._swap(conversation_id, change)]
-        epoch = change.state.epoch
-        if change.receipt is not None:
-            writes.append(self._put_receipt(conversation_id, change.receipt))
-        put = self._put
-        expires = {"expires_at": self._clock() // 1000 + items.MESSAGE_DAYS * 86_400}
-        for message in change.messages:
-            entry = items.from_message(message) | {"epoch": epoch} | expires
-            writes.append(put(self._key(conversation_id, items.message_key(epoch, message.seq)), entry))
-        for queued in change.queued:
-            entry = items.from_queued(queued) | expires
-            writes.append(put(self._key(conversation_id, items.queue_key(queued)), entry))
-        gone = [items.queue_key(queued) for queued in change.dequeued]
-        gone += [items.message_key(epoch, seq) for seq in change.removed_messages]
-        writes += [self._remove(self._key(conversation_id, sk)) for sk in gone]
-        if change.settings is not None:
-            stored = items.from_settings(change.settings, change.state.life)
-            writes.append(put(self._key(conversation_id, items.SETTINGS), stored))
-        return writes
-
-    def _swap(self, conversation_id: str, change: Change) -> dict[str, Any]:
-        now = self._clock() // 1000
-        if change.expected is None:
-            condition, values = "attribute_not_exists(pk) OR expires_at <= :now", dict[str, Any]({":now": now})
-        else:
-            condition, values = "nonce = :nonce AND expires_at > :now", {":nonce": change.expected.nonce, ":now": now}
-        key = self._key(conversation_id, items.STATE)
-        write = self._remove(key) if change.removes_state else self._put(key, items.from_state(change.state))
-        (inner,) = write.values()
-        inner |= {
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": _plain(values),
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        return write
-
-    def _put_receipt(self, conversation_id: str, receipt: Receipt) -> dict[str, Any]:
-        expires = {"expires_at": self._clock() // 1000 + items.MESSAGE_DAYS * 86_400}
-        key = self._key(conversation_id, f"{items.RECEIPT}{receipt.message_id}")
-        write = self._put(key, items.from_receipt(receipt) | expires)
-        write["Put"] |= {
-            "ConditionExpression": "attribute_not_exists(pk) OR epoch <> :epoch",
-            "ExpressionAttributeValues": _plain({":epoch": receipt.epoch}),
-        }
-        return write
-
-    def _put(self, key: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-        return {"Put": {"TableName": self._table, "Item": _plain(key | item)}}
-
-    def _remove(self, key: dict[str, Any]) -> dict[str, Any]:
-        return {"Delete": {"TableName": self._table, "Key": _plain(key)}}
 
     async def _transact(self, writes: list[dict[str, Any]], change: Change) -> None:
         for attempt in range(TRANSACTION_TRIES):
@@ -224,16 +168,16 @@ class DynamoDBStore:
             if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise _unavailable(exc) from exc
             refused: Any = exc.response.get("Item", {})
-            if _item(refused).get("nonce") != change.state.nonce:
+            if item_of(refused).get("nonce") != change.state.nonce:
                 raise StateChanged("This conversation has changed.") from exc
 
     async def _delete(self, dead: Sequence[dict[str, Any]]) -> None:
         """Messages' keys are never used again; the others may be, by a new life, so their deletion is conditional."""
-        plain = [item for item in dead if item["sk"].startswith((items.MESSAGE, items.CONNECTION))]
-        for start in range(0, len(plain), BATCH):
-            await self._delete_batch([_plain(_key_of(item)) for item in plain[start : start + BATCH]])
+        for_good = [item for item in dead if item["sk"].startswith((items.MESSAGE, items.CONNECTION))]
+        for start in range(0, len(for_good), BATCH):
+            await self._delete_batch([plain(key_of(item)) for item in for_good[start : start + BATCH]])
         for item in dead:
-            if item not in plain:
+            if not item["sk"].startswith((items.MESSAGE, items.CONNECTION)):
                 await self._delete_unchanged(item)
 
     async def _delete_batch(self, keys: list[dict[str, Any]]) -> None:
@@ -252,10 +196,10 @@ class DynamoDBStore:
             await self._call(
                 self._client.delete_item,
                 TableName=self._table,
-                Key=_plain(_key_of(item)),
+                Key=plain(key_of(item)),
                 ConditionExpression="#mark = :mark",
                 ExpressionAttributeNames={"#mark": mark},
-                ExpressionAttributeValues=_plain({":mark": item[mark]}),
+                ExpressionAttributeValues=plain({":mark": item[mark]}),
             )
         except ClientError as exc:
             if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
@@ -273,7 +217,7 @@ class DynamoDBStore:
         arguments: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": f"pk = :pk AND {condition}" if condition else "pk = :pk",
-            "ExpressionAttributeValues": _plain({":pk": items.partition(conversation_id)} | values),
+            "ExpressionAttributeValues": plain({":pk": items.partition(conversation_id)} | values),
             "ScanIndexForward": forward,
             "ConsistentRead": True,
             "Limit": limit,
@@ -282,7 +226,7 @@ class DynamoDBStore:
             arguments["ProjectionExpression"] = projection
         while True:
             reply = await self._call(self._client.query, **arguments)
-            yield [_item(item) for item in reply["Items"]]
+            yield [item_of(item) for item in reply["Items"]]
             if "LastEvaluatedKey" not in reply:
                 return
             arguments["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
@@ -299,56 +243,6 @@ class DynamoDBStore:
             raise StoreUnavailable("The store does not answer.", retry_after=1) from exc
 
 
-def _is_whole(found: list[dict[str, Any]], messages: int) -> bool:
-    """Whether the pages so far hold the whole queue and as much of the log as is asked for, or all there is."""
-    state = next((item for item in found if item["sk"] == items.STATE), None)
-    if state is None:
-        return True
-    current = [item["sk"] for item in found if item.get("epoch") == state["epoch"]]
-    queued = sum(sk.startswith(items.QUEUE) for sk in current)
-    log = sum(sk.startswith(items.MESSAGE) for sk in current)
-    return bool(queued >= state["queued"] and log >= min(messages, state["message_count"]))
-
-
-def _to_snapshot(found: list[dict[str, Any]], messages: int, now: int) -> Snapshot:
-    by_key = {item["sk"]: item for item in found}
-    state = _live(by_key[items.STATE], now) if items.STATE in by_key else None
-    if state is None:
-        return Snapshot()
-    stored = by_key.get(items.SETTINGS)
-    current = [item for item in reversed(found) if item.get("epoch") == state.epoch]
-    log = [items.to_message(item) for item in current if item["sk"].startswith(items.MESSAGE)]
-    return Snapshot(
-        state=state,
-        settings=items.to_settings(stored) if stored and stored.get("life") == state.life else ConversationSettings(),
-        queue=tuple(items.to_queued(item) for item in current if item["sk"].startswith(items.QUEUE)),
-        messages=tuple(log[-messages:] if messages else ()),
-    )
-
-
-def _live(item: dict[str, Any], now: int) -> State | None:
-    state = items.to_state(item)
-    return None if state.is_expired(now) else state
-
-
-def _is_dead(item: dict[str, Any], state: dict[str, Any] | None, max_stored: int) -> bool:
-    if item["sk"] == items.STATE:
-        return False
-    if state is None:
-        return True
-    if item["sk"].startswith(items.CONNECTION):
-        return False
-    if item["sk"] == items.SETTINGS:
-        return bool(item.get("life") != state["life"])
-    if item.get("epoch") != state["epoch"]:
-        return True
-    return item["sk"].startswith(items.MESSAGE) and int(item["seq"]) <= int(state["seq"]) - max_stored
-
-
-def _key_of(item: dict[str, Any]) -> dict[str, Any]:
-    return {"pk": item["pk"], "sk": item["sk"]}
-
-
 def _reasons(exc: ClientError) -> list[str]:
     """Why a transaction was refused, position by position; the request's own error where it was not a transaction's."""
     reasons: Any = exc.response.get("CancellationReasons", [])
@@ -363,13 +257,3 @@ def _refusal(reasons: list[str], change: Change) -> StateChanged | ReceiptExists
 
 def _unavailable(exc: ClientError) -> StoreUnavailable:
     return StoreUnavailable(f"The store refused: {exc.response['Error']['Code']}.", retry_after=1)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {name: serializer.serialize(value) for name, value in values.items()}
-
-
-def _item(item: dict[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {name: deserializer.deserialize(value) for name, value in item.items()}

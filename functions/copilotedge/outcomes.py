@@ -1,0 +1,70 @@
+"""What came of a client's command, and how things stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from copilotedge.models import Message, QueuedMessage, State, Turn
+from copilotedge.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the log, oldest first. ``more`` tells whether the log goes on in the direction of reading."""
+
+    state: State | None
+    messages: tuple[Message, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it."""
+
+    turn_id: str
+    message_id: str
+    position: int = 0
+    repeated: bool = False
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Whether the running turn will stop, or which waiting message was taken off the queue; false if neither."""
+
+    stopping: bool = False
+    withdrawn: QueuedMessage | None = None
+
+    def __bool__(self) -> bool:
+        return self.stopping or self.withdrawn is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The epoch that a clear began, and until when (ms) its caller may tell the sockets.
+
+    0: there is nothing to tell, or the holder of a running turn will.
+    """
+
+    epoch: str
+    tell_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a user message fares: the turn that runs for it, itself in the log and, once there is one, its answer."""
+
+    turn: Turn | None
+    question: Message | None
+    answer: Message | None
+    state: State | None
+    waits: bool
+
+    @property
+    def is_gone(self) -> bool:
+        """Cleared, deleted, or taken off the queue."""
+        return self.question is None and self.turn is None and not self.waits
+
+    @property
+    def is_over(self) -> bool:
+        return self.answer is not None or (self.question is not None and self.question.status != "complete")

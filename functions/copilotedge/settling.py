@@ -1,0 +1,167 @@
+"""The end of a turn: into the store first, and only then to the sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from copilotedge import frames, transitions
+from copilotedge.broadcast import Channel
+from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
+from copilotedge.frames import Frame
+from copilotedge.models import Change, MessageStatus, Snapshot
+from copilotedge.ports import Clock, ConversationStore, Log, Waker
+from copilotedge.runs import Run, TurnEnd, Verdict, run_of
+from copilotedge.settings import Settings
+from copilotedge.speech import Speech
+from copilotedge.transitions import Rules
+from copilotedge.watching import Watch
+
+MAX_LOST_RACES = 200
+"""Lost compare-and-swaps before a holder gives up."""
+
+
+class Settlement:
+    """Stateless: one instance settles any number of runs."""
+
+    def __init__(
+        self,
+        store: ConversationStore,
+        waker: Waker,
+        watch: Watch,
+        settings: Settings,
+        rules: Rules,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._waker = waker
+        self._watch = watch
+        self._settings = settings
+        self._rules = rules
+        self._clock = clock
+        self._log = log
+
+    async def settle(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
+        """Bring the turn's end into the store, and only then tell the sockets."""
+        try:
+            end = await self._end(run, channel, verdict)
+        except Closing:
+            return await self.settle(run, channel, "closing")
+        except Fenced:
+            await channel.close()
+            end = TurnEnd("fenced")
+            if self._clock() >= run.turn.lease_until:
+                await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+        self._log.info(
+            "turn_ended",
+            conversation_id=run.conversation_id,
+            turn_id=run.turn.turn_id,
+            verdict=end.verdict,
+            error=end.error.code if end.error else "",
+            detail=end.error.detail if end.error else "",
+            tokens=end.usage.total_tokens,
+        )
+        return end
+
+    async def _end(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
+        if verdict == "fenced":
+            raise Fenced("This turn is no longer ours.")
+        if not channel.is_open:
+            await self._watch.try_to_meet(run, channel)
+        if verdict == "closing":
+            return await self._close(run, channel)
+        if run.text or verdict == "answered":
+            return await self._complete(run, channel, verdict)
+        return await self._abandon(run, channel, verdict)
+
+    async def _complete(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
+        status = _STATUS_OF.get(verdict, "incomplete")
+        model = run.model or run.turn.model or run.settings.model or self._settings.model
+        change, seen = await self.change(
+            run,
+            lambda seen: transitions.complete(
+                seen, run.turn, run.text, run.usage, status, model, self._rules, self._clock()
+            ),
+            channel,
+        )
+        answer = next(message for message in change.messages if message.role == "assistant")
+        Speech(run, channel, self._clock).flush()
+        told = frames.status("cancelled" if verdict == "cancelled" else "complete", run.turn)
+        await self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
+        await self._evict(run.conversation_id, change)
+        return TurnEnd(verdict, answer, run.finish_reason, run.usage, run.error, _next_run(run, seen, change))
+
+    async def _abandon(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
+        status: Literal["cancelled", "failed"] = "cancelled" if verdict == "cancelled" else "failed"
+        change, seen = await self.change(
+            run,
+            lambda seen: transitions.abandon(seen, run.turn, run.question, status, self._rules, self._clock()),
+            channel,
+        )
+        told = [frames.status(status, run.turn)]
+        if run.error is not None:
+            told.insert(0, frames.error(run.error, turnId=run.turn.turn_id, messageId=run.turn.message_id))
+        await self._say_last(run, channel, change, *told)
+        return TurnEnd(verdict, error=run.error, next=_next_run(run, seen, change))
+
+    async def _say_last(self, run: Run, channel: Channel, change: Change, *last: Frame) -> None:
+        """Tell how the turn ended, while the word is ours; later another may have it, and a worker says it in its turn.
+
+        What is on its way to slow sockets then may arrive late, rather than not at all.
+        """
+        word_is_ours = change.state.turn is not None or self._clock() < change.state.voice_until
+        if not word_is_ours:
+            await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+            return
+        channel.may_speak = lambda: True
+        for frame in last:
+            channel.send(frame)
+
+    async def _close(self, run: Run, channel: Channel) -> TurnEnd:
+        """A clear has ended the turn. Everybody hears of it before the slot is free for another holder."""
+        epoch = run.state.epoch
+        channel.send(frames.system("conversation_cleared", epoch=epoch))
+        await channel.flush(1.0)
+        change, seen = await self.change(
+            run, lambda seen: transitions.close(seen, run.turn, epoch, self._rules, self._clock())
+        )
+        return TurnEnd("closing", next=_next_run(run, seen, change))
+
+    async def change(
+        self, run: Run, decide: Callable[[Snapshot], Change], channel: Channel | None = None
+    ) -> tuple[Change, Snapshot]:
+        """Commit what ``decide`` makes of the newest state; reads only when the state in hand may no longer be true."""
+        seen = Snapshot(run.state, run.settings, (), run.messages)
+        if run.state.queued:
+            seen = await self._read_again(run, channel)
+        for _ in range(MAX_LOST_RACES):
+            change = decide(seen)
+            try:
+                await self._store.commit(run.conversation_id, change)
+                return change, seen
+            except StateChanged:
+                seen = await self._read_again(run, channel)
+        raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
+
+    async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
+        """A state that has changed may mean that a socket has come to listen, so the sockets are met again as well."""
+        seen = await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
+        if seen.state is None or seen.state.nonce == run.state.nonce:
+            return seen
+        if channel is not None:
+            await self._watch.meet(run, channel)
+        run.state = seen.state
+        return seen
+
+    async def _evict(self, conversation_id: str, change: Change) -> None:
+        """Every so often have a worker delete what the log may no longer show."""
+        if self._rules.evicts_at(change.state.seq):
+            await self._waker.sweep(conversation_id)
+
+
+_STATUS_OF: dict[Verdict, MessageStatus] = {"answered": "complete", "cancelled": "cancelled"}
+
+
+def _next_run(run: Run, seen: Snapshot, change: Change) -> Run | None:
+    return run_of(run.conversation_id, seen, change) if change.state.turn else None

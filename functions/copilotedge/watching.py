@@ -1,0 +1,92 @@
+"""The watch beside a turn: about once a second it looks at the state and at the sockets.
+
+It renews the lease, sees a cancel, a clear or a takeover, and meets the sockets that came or came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from copilotedge import frames, transitions
+from copilotedge.broadcast import Channel
+from copilotedge.errors import StateChanged, StoreUnavailable
+from copilotedge.models import Connection
+from copilotedge.ports import Clock, ConversationStore, Log
+from copilotedge.runs import Run, Verdict
+from copilotedge.transitions import Rules
+
+WATCH_SECONDS = 0.8
+
+
+class Watch:
+    """Stateless: one instance watches any number of runs."""
+
+    def __init__(self, store: ConversationStore, rules: Rules, clock: Clock, log: Log) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+        self._log = log
+
+    async def watch(self, run: Run, channel: Channel) -> Verdict:
+        """Ends only when the turn must: ``cancelled``, ``closing`` or ``fenced``."""
+        await self.try_to_meet(run, channel)
+        while True:
+            await asyncio.sleep(min(WATCH_SECONDS, self._rules.lease_ms / 4000))
+            try:
+                verdict = await self._look(run, channel)
+            except StoreUnavailable:
+                verdict = None
+            if self._clock() >= run.turn.lease_until:
+                return "fenced"
+            if verdict is not None:
+                return verdict
+
+    async def _look(self, run: Run, channel: Channel) -> Verdict | None:
+        """The sockets are met before the state is taken note of: a state that is known vouches for them."""
+        state = await self._store.state(run.conversation_id)
+        current = state.turn if state else None
+        if state is None or current is None or not run.is_still_mine(current):
+            return "fenced"
+        await self.meet(run, channel)
+        run.state, run.turn = state, current
+        if current.closing:
+            return "closing"
+        if current.cancel:
+            return "cancelled"
+        if current.lease_until - self._clock() < self._rules.lease_ms / 2:
+            await self._renew(run)
+        return None
+
+    async def _renew(self, run: Run) -> None:
+        change = transitions.renew(run.state, run.turn, self._rules, self._clock())
+        try:
+            await self._store.commit(run.conversation_id, change)
+        except StateChanged:
+            return
+        run.state, run.turn = change.state, change.state.turn or run.turn
+
+    async def try_to_meet(self, run: Run, channel: Channel) -> None:
+        """A store that stumbles here costs the sockets a moment, not the turn its life."""
+        try:
+            await self.meet(run, channel)
+        except StoreUnavailable as exc:
+            self._log.error("sockets_unknown", conversation_id=run.conversation_id, error=exc.code)
+
+    async def meet(self, run: Run, channel: Channel) -> None:
+        connections = await self._store.connections(run.conversation_id)
+        channel.update(connections)
+        for connection in connections:
+            self._catch_up(run, channel, connection)
+
+    def _catch_up(self, run: Run, channel: Channel, connection: Connection) -> None:
+        """Give a socket that came back the text between what it has and what has been sent since."""
+        wish = connection.resume
+        if wish is None or not channel.is_new(wish):
+            return
+        offset = wish.offset if wish.turn_id in ("", run.turn.turn_id) else 0
+        if wish.attempt not in (0, run.turn.attempt):
+            offset = 0
+        channel.send_to(connection.connection_id, frames.status("streaming" if run.text else "thinking", run.turn))
+        if offset < run.sent:
+            missed = frames.delta(run.turn, run.index - 1, offset, run.text[offset : run.sent])
+            channel.send_to(connection.connection_id, missed)
