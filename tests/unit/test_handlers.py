@@ -315,6 +315,18 @@ def test_the_worker_runs_the_turn_that_a_socket_began(app):
     assert app.gateway.kinds(connection_id)[-2:] == ["chat:assistant", "status:complete"]
 
 
+def test_a_worker_that_finds_its_turn_ended_tells_again_how(app):
+    websocket_api.handle(app, event("websocket-connect"))
+    websocket_api.handle(app, event("websocket-message"))
+    (conversation_id, turn_id, _), *_ = app.waker.pending
+    woken = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id}
+    turn_worker.handle(app, woken, Context())
+    app.gateway.frames.clear()
+    turn_worker.handle(app, woken, Context())
+    (kinds,) = [app.gateway.kinds(name) for name in app.gateway.frames]
+    assert kinds == ["chat:user", "chat:assistant", "status:complete"]
+
+
 def test_a_socket_that_left_is_no_longer_listed(app):
     websocket_api.handle(app, event("websocket-connect"))
     websocket_api.handle(app, event("websocket-disconnect"))
