@@ -80,7 +80,8 @@ class State:
     ``life`` names one life of the conversation (birth to expiry or deletion), ``epoch`` one span between two clears;
     both are time-ordered, and ``epoch`` is part of every message's key. ``nonce`` names the write that made this
     version, so that a writer whose connection broke can tell whether it was its own. ``expires_at`` is in seconds, as
-    DynamoDB's TTL wants it. Until ``voice_until`` the holder of the turn before may still be posting its last frames.
+    DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen to a running turn. Until
+    ``voice_until`` the holder of the turn before may still be posting its last frames.
     """
 
     version: int
@@ -95,6 +96,7 @@ class State:
     last_activity: int
     expires_at: int
     voice_until: int = 0
+    listeners: int = 0
     owner: str = ""
     turn: Turn | None = None
 

@@ -145,11 +145,11 @@ class Settlement:
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
     async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
-        """A state that has changed may mean that a socket has come to listen, so the sockets are met again as well."""
+        """When a socket has come to listen since, the sockets are met again as well."""
         seen = await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
-        if seen.state is None or seen.state.nonce == run.state.nonce:
+        if seen.state is None:
             return seen
-        if channel is not None:
+        if channel is not None and seen.state.listeners != run.state.listeners:
             await self._watch.meet(run, channel)
         run.state = seen.state
         return seen

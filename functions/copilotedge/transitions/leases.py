@@ -45,7 +45,7 @@ def note_listener(state: State | None) -> Change | None:
     """
     if state is None or state.turn is None:
         return None
-    return Change(expected=state, state=next_state(state))
+    return Change(expected=state, state=next_state(state, listeners=state.listeners + 1))
 
 
 def take_voice(state: State | None, last_seq: int, now: int) -> Change | None:
