@@ -15,7 +15,7 @@ BIN := .venv/bin
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs test check unit integration e2e format lock clean environment sam python
+.PHONY: help run up down logs test check unit integration e2e faults format lock clean environment sam python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -32,8 +32,8 @@ down: ## end what `make up` started; conversations stay
 logs: environment ## follow the functions' logs
 	@exec $(BIN)/python -m local logs
 
-test: check ## check, then every test
-	@$(BIN)/python -m pytest tests $(TESTS)
+test: check ## check, then every test but the long ones of `make faults`
+	@$(BIN)/python -m pytest tests --ignore=tests/faults $(TESTS)
 
 check: environment sam ## format, lint, types, import rules, template
 	@$(BIN)/ruff format --check --output-format concise . || { echo "\`make format\` mends that."; exit 1; }
@@ -51,6 +51,9 @@ integration: environment sam ## tests of the deployed local stack
 
 e2e: environment sam ## tests as a user: browser, restart, real model
 	@$(BIN)/python -m pytest tests/e2e $(TESTS)
+
+faults: environment sam ## crashes, crowds and a soak on the local stack: long, and not part of `make test` yet
+	@$(BIN)/python -m pytest tests/faults $(TESTS)
 
 format: environment ## format the code
 	@$(BIN)/ruff format --quiet .

@@ -25,7 +25,7 @@ class Socket:
     """One WebSocket client of one conversation; keeps every frame it has received."""
 
     def __init__(self, websocket_url: str, conversation_id: str) -> None:
-        self._opening = connect(f"{websocket_url}?conversationId={conversation_id}", proxy=None)
+        self._opening = connect(f"{websocket_url}?conversationId={conversation_id}", proxy=None, open_timeout=60)
         self._connection: ClientConnection = self._opening.__enter__()
         self.frames: list[Frame] = []
 

@@ -168,6 +168,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(run=runs)
     def fail(self, run: Run) -> None:
+        if not run.messages:  # it was claimed after a clear: there is no question that could fail
+            return
         mine = self.is_mine(run)
         self.commit(
             lambda snapshot: endings.abandon(snapshot, run.turn, run.question, "failed", self.world.rules, self.now),
@@ -229,7 +231,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def cancel(self) -> None:
         plain = self.live()
-        assert self.do(self.world.conversations.cancel("c1")) == bool(plain.asked)
+        assert bool(self.do(self.world.conversations.cancel("c1"))) == bool(plain.asked)
         plain.cancel = bool(plain.asked)
 
     @rule(which=st.sampled_from(["clear", "delete"]))

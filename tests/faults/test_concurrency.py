@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import Frame, Rest, Socket, is_delta, is_end, is_status, is_system, new_conversation
+from tests.clients import Frame, Rest, Socket, is_delta, is_status, is_system, new_conversation
 from tests.history import assemble, check
 from tests.integration.test_websocket import rows
 from tests.scripted_model import Reply
@@ -256,8 +256,7 @@ def say_all(socket: Socket, client: int) -> None:
     """A client's messages in one go; then it listens until everybody's have been answered."""
     for number, message_id in enumerate(ids_of(client)):
         socket.say(f"client {client} says {number}", id=message_id)
-    for _ in range(CLIENTS * MESSAGES):
-        socket.receive_until(is_end, seconds=120)
+    socket.receive_until(lambda _: len(shown(socket)) == 2 * CLIENTS * MESSAGES, seconds=120)
 
 
 def ids_of(client: int) -> list[str]:
@@ -265,7 +264,9 @@ def ids_of(client: int) -> list[str]:
 
 
 def shown(socket: Socket) -> list[tuple[int, str]]:
-    return [(frame["metadata"]["seq"], frame["content"]) for frame in socket.frames if frame["type"] == "chat"]
+    """The messages in the order in which the client saw them first."""
+    chats = [frame for frame in socket.frames if frame["type"] == "chat"]
+    return list(dict.fromkeys((frame["metadata"]["seq"], frame["content"]) for frame in chats))
 
 
 def answer_to(socket: Socket, content: str, message_id: str) -> str:
@@ -281,8 +282,8 @@ def contents(body: dict[str, Any]) -> list[str]:
 
 
 def windows(texts: list[str]) -> list[list[str]]:
-    """What the model is to be shown before each answer: the question and what came before it, 40 messages at most."""
-    return [texts[:end][-40:] for end in range(1, len(texts), 2)]
+    """What the model is to be shown before each answer: of the newest 40 messages those from the first question on."""
+    return [texts[:end][-39:] for end in range(1, len(texts), 2)]
 
 
 def frames_of(sockets: list[Socket]) -> dict[str, list[Frame]]:
