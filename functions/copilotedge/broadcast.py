@@ -11,6 +11,7 @@ from copilotedge.frames import Frame
 from copilotedge.models import Connection, Resume
 from copilotedge.ports import ConversationStore, Gateway, Log
 
+LONGEST_FLUSH_SECONDS = 60.0
 MAX_BACKLOG = 1000
 """Frames that may wait for one socket; a socket further behind is left alone (it sees the hole and resumes)."""
 
@@ -33,6 +34,7 @@ class Channel:
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
+        self._posted = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.may_speak: Callable[[], bool] = lambda: True
@@ -86,13 +88,17 @@ class Channel:
             self._quiet.clear()
             asyncio.get_running_loop().call_later(seconds, self._quiet.set)
 
-    async def flush(self, seconds: float) -> None:
-        """Wait until everything sent so far is posted, but no longer than ``seconds``."""
-        waits = [asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()]
-        if waits:
-            _, late = await asyncio.wait(waits, timeout=seconds)
-            for wait in late:
-                wait.cancel()
+    async def flush(self, seconds: float, at_most: float = LONGEST_FLUSH_SECONDS) -> None:
+        """Wait until everything sent so far is posted; give up once no frame got through for ``seconds``."""
+        waits = {asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()}
+        end = asyncio.get_running_loop().time() + at_most
+        while waits and asyncio.get_running_loop().time() < end:
+            before = self._posted
+            _, waits = await asyncio.wait(waits, timeout=seconds)
+            if self._posted == before:
+                break
+        for late in waits:
+            late.cancel()
 
     async def close(self) -> None:
         """Drop what was not posted and end every task."""
@@ -107,6 +113,7 @@ class Channel:
             return True
         try:
             if await self._gateway.post(connection_id, data):
+                self._posted += 1
                 return True
             await self._store.disconnect(self._conversation_id, connection_id)
         except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's

@@ -30,6 +30,8 @@ FLUSH_SECONDS = 5.0
 """How long a worker's end waits for slow sockets."""
 CALLER_FLUSH_SECONDS = 1.0
 """The same where a caller waits for its answer."""
+LAG_SECONDS = 0.25
+"""How long the next turn waits for sockets that take nothing; the others are waited for, lest they fall behind."""
 
 
 class TurnRunner:
@@ -95,6 +97,8 @@ class TurnRunner:
                 verdict = await self._speak(run, channel, deadline)
                 end = await self._settlement.settle(run, channel, _cut(run, verdict))
                 run = end.next
+                if run is not None:
+                    await channel.flush(LAG_SECONDS)
                 if run is not None and self._clock() > deadline - self._needed_ms:
                     await self.hand_over(run)
                     return
@@ -115,7 +119,7 @@ class TurnRunner:
                 await self.hand_over(end.next)
             return end
         finally:
-            await channel.flush(CALLER_FLUSH_SECONDS)
+            await channel.flush(CALLER_FLUSH_SECONDS, at_most=CALLER_FLUSH_SECONDS)
             await channel.close()
 
     async def give_up(self, run: Run) -> None:

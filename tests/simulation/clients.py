@@ -79,6 +79,7 @@ class Client:
         await self._send(type="system", content="resume", metadata=metadata)
 
     async def command(self, content: str) -> None:
+        self.cleared = self.cleared or content == "clear_history"
         await self._send(type="system", content=content)
 
     async def _send(self, **frame: Any) -> None:
