@@ -107,8 +107,9 @@ def read_messages(conversation_id: str) -> Response[Any]:
 def append_message(conversation_id: str) -> Response[Any]:
     app, conversation_id = _conversation(conversation_id)
     request = requests.parse_append(_body(), app.settings)
-    message, epoch = app.run(app.conversations.append(conversation_id, request.role, request.content, request.tokens))
-    app.run(app.sockets.announce(conversation_id, frames.chat(message, epoch)))
+    message, state = app.run(app.conversations.append(conversation_id, request.role, request.content, request.tokens))
+    news = frames.chat(message, state.epoch)
+    app.run(app.sockets.announce(conversation_id, news, voice_until=state.voice_until))
     return _json(200, {"success": True, "message": frames.history_entry(message)})
 
 

@@ -17,13 +17,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
-    """Run the turns of a conversation, or sweep it.
+    """Run the turns of a conversation, stand by while another does, or sweep it.
 
     The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
-    Events: ``{"action": "run_turn", "conversationId", "turnId", "connectionId"?}`` and
-    ``{"action": "sweep", "conversationId"}``. Raises on anything unforeseen, for Lambda to repeat the event; doing the
-    same twice is harmless.
+    Events, all with ``conversationId``: ``{"action": "run_turn", "turnId", "connectionId"?}``,
+    ``{"action": "stand_by"}`` and ``{"action": "sweep"}``. Raises on anything unforeseen, for Lambda to repeat the
+    event; doing the same twice is harmless.
     """
     conversation_id = event["conversationId"]
     if event["action"] == "sweep":
@@ -31,6 +31,9 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
         app.log.info("swept", conversation_id=conversation_id, deleted=deleted)
         return
     deadline = now() + context.get_remaining_time_in_millis() - MARGIN_MS
+    if event["action"] == "stand_by":
+        app.run(app.runner.stand_by(conversation_id, deadline))
+        return
     app.run(_run_turn(app, event, context.aws_request_id, deadline))
 
 

@@ -96,10 +96,14 @@ class FakeWaker:
     """Remembers who was woken; ``pending`` are the turns to run."""
 
     pending: list[tuple[str, str, str]] = field(default_factory=list)
+    standing_by: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
 
     async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
         self.pending.append((conversation_id, turn_id, connection_id))
+
+    async def stand_by(self, conversation_id: str) -> None:
+        self.standing_by.append(conversation_id)
 
     async def sweep(self, conversation_id: str) -> None:
         self.swept.append(conversation_id)

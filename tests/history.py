@@ -183,13 +183,16 @@ def _deltas_make_the_answer(observed: Observed) -> Iterator[str]:
 
 
 def _nothing_old_after_a_clear(observed: Observed) -> Iterator[str]:
+    """An announcement that comes late, when its epoch has been heard of already, ends nothing of that epoch."""
     for name, frames in observed.sockets.items():
+        epochs = {f["metadata"]["turnId"]: f["metadata"].get("epoch", "") for f in frames if f["type"] == "chat"}
         turns_before: set[str] = set()
         cleared: set[str] = set()
         for frame in frames:
             turn_id = frame.get("metadata", {}).get("turnId")
             if frame["type"] == "system" and frame["content"] == "conversation_cleared":
-                cleared |= turns_before
+                epoch = frame["metadata"]["epoch"]
+                cleared |= {turn for turn in turns_before if epochs.get(turn, "") < epoch}
             elif turn_id in cleared and frame["type"] in ("chat", "delta"):
                 yield f"{name} heard of turn {turn_id} after the clear that ended it"
             if turn_id and frame["type"] in ("chat", "delta"):

@@ -55,7 +55,7 @@ class PageBackend:
         self.log: list[Frame] = []
         self.queue: list[tuple[str, str]] = []
         self.turn: Turn | None = None
-        self.epoch = "epoch-1"
+        self.epoch = "epoch-0001"
         self.seq = 0
         self.refusing = False
         self.deaf = False
@@ -169,7 +169,7 @@ class PageBackend:
     def clear(self) -> None:
         with self._changed:
             self.log, self.queue, self.turn, self.seq = [], [], None, 0
-            self.epoch = f"epoch-{uuid.uuid4().hex}"
+            self.epoch = f"epoch-{int(self.epoch.split('-')[1]) + 1:04d}"
             self.broadcast(self._system("conversation_cleared", epoch=self.epoch))
 
     # --- WebSocket --------------------------------------------------------------------------------------------------

@@ -69,12 +69,13 @@ class Conversations:
             return outcome, None if isinstance(outcome, Repeated) else outcome.change
 
         try:
-            outcome, _, snapshot = await self._swap(conversation_id, decide)
+            outcome, change, snapshot = await self._swap(conversation_id, decide)
             while outcome is None:
-                outcome, _, snapshot = await self._swap(conversation_id, decide)
+                outcome, change, snapshot = await self._swap(conversation_id, decide)
         except ReceiptExists:
-            outcome, snapshot = await self._find_receipt(conversation_id, submission), Snapshot()
-        await self._revive(conversation_id, snapshot.state, impatient=isinstance(outcome, Repeated))
+            outcome, change = await self._find_receipt(conversation_id, submission), None
+            snapshot = Snapshot()
+        await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
         return _submitted(conversation_id, submission, outcome, snapshot)
 
     async def wake(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
@@ -102,8 +103,8 @@ class Conversations:
                 return Cancelled(withdrawn=change.dequeued[0] if change else None), change
             return Cancelled(stopping=turn is not None), transitions.request_cancel(snapshot.state)
 
-        stopped, _, snapshot = await self._swap(conversation_id, decide)
-        await self._revive(conversation_id, snapshot.state)
+        stopped, change, snapshot = await self._swap(conversation_id, decide)
+        await self._revive(conversation_id, snapshot.state, change)
         return stopped
 
     async def clear(self, conversation_id: str) -> Cleared:
@@ -140,11 +141,11 @@ class Conversations:
             return snapshot.state, transitions.note_listener(snapshot.state)
 
         _, change, snapshot = await self._swap(conversation_id, decide)
-        await self._revive(conversation_id, snapshot.state)
+        await self._revive(conversation_id, snapshot.state, change)
         return Page(change.state if change else snapshot.state, snapshot.messages, False)
 
-    async def last_words(self, conversation_id: str, turn_id: str) -> tuple[tuple[Message, ...], str]:
-        """The messages of ``turn_id`` and their epoch, to be said again; none unless they are the log's last.
+    async def last_words(self, conversation_id: str, turn_id: str) -> tuple[tuple[Message, ...], State | None]:
+        """The messages of ``turn_id``, to be said again, and the state; none unless they are the log's last.
 
         Whoever ended the turn may have died before it could tell.
         """
@@ -157,10 +158,10 @@ class Conversations:
             return own if change else (), change
 
         own, change, _ = await self._swap(conversation_id, decide)
-        return own, change.state.epoch if change else ""
+        return own, change.state if change else None
 
-    async def append(self, conversation_id: str, role: Role, content: str, tokens: int) -> tuple[Message, str]:
-        """Store a message without answering it; the message and its epoch. Raises ``Conflict`` while a turn runs."""
+    async def append(self, conversation_id: str, role: Role, content: str, tokens: int) -> tuple[Message, State]:
+        """Store a message without answering it; the caller announces it. Raises ``Conflict`` while a turn runs."""
 
         def decide(snapshot: Snapshot) -> tuple[Change, Change]:
             change = transitions.append(snapshot, role, content, tokens, self._rules, self._clock())
@@ -169,7 +170,7 @@ class Conversations:
         change, _, _ = await self._swap(conversation_id, decide)
         if self._rules.evicts_at(change.state.seq):
             await self._waker.sweep(conversation_id)
-        return change.messages[0], change.state.epoch
+        return change.messages[0], change.state
 
     async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
         snapshot = await self._store.snapshot(conversation_id, 0)
@@ -254,7 +255,8 @@ class Conversations:
         def decide(snapshot: Snapshot) -> tuple[None, Change | None]:
             return None, transition(snapshot.state)
 
-        _, change, _ = await self._swap(conversation_id, decide)
+        _, change, snapshot = await self._swap(conversation_id, decide)
+        await self._revive(conversation_id, snapshot.state, change)
         return change
 
     async def _find_receipt(self, conversation_id: str, submission: Submission) -> Repeated:
@@ -263,15 +265,23 @@ class Conversations:
             raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
         return transitions.match_receipt(receipt, submission)
 
-    async def _revive(self, conversation_id: str, state: State | None, *, impatient: bool = False) -> None:
+    async def _revive(
+        self, conversation_id: str, before: State | None, change: Change | None = None, *, impatient: bool = False
+    ) -> None:
         """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal.
 
+        A lease that still runs may be a dead holder's. The first to wait for such a turn (``change``) sends a standby.
         A client that repeats itself was perhaps told that no worker could be woken: an unclaimed turn is reason enough.
         """
+        state = change.state if change else before
         turn = state.turn if state else None
-        if turn is not None and (not turn.is_held(self._clock()) or (impatient and not turn.holder)):
+        if turn is None:
+            return
+        if not turn.is_held(self._clock()) or (impatient and not turn.holder):
             self._log.info("turn_revived", conversation_id=conversation_id, turn_id=turn.turn_id)
             await self._waker.run_turn(conversation_id, turn.turn_id)
+        elif turn.has_standby and not (before and before.turn and before.turn.has_standby):
+            await self._waker.stand_by(conversation_id)
 
 
 def _submitted(

@@ -52,7 +52,8 @@ class Turn:
 
     ``attempt`` counts the holders so far: 0 means that no one has claimed it yet. Only the holder named here may post
     the turn's words or commit its answer, and only before ``lease_until``. ``closing`` is set by a clear: the holder
-    announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again.
+    announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again. With
+    ``has_standby`` a worker waits beside the holder, in case it dies.
     """
 
     turn_id: str
@@ -64,6 +65,7 @@ class Turn:
     cancel: bool = False
     closing: bool = False
     deleting: bool = False
+    has_standby: bool = False
     replaces: int = 0
     model: str = ""
     temperature: float | None = None

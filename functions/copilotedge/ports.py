@@ -74,6 +74,10 @@ class Waker(Protocol):
         """Claim and run this turn and what waits behind it. ``connection_id`` hears it, listed or not."""
         ...
 
+    async def stand_by(self, conversation_id: str) -> None:
+        """Wait beside the running turn and those after it; wake a worker should their holder die."""
+        ...
+
     async def sweep(self, conversation_id: str) -> None: ...
 
 

@@ -108,13 +108,14 @@ class Settlement:
     async def _say_last(self, run: Run, channel: Channel, change: Change, *last: Frame) -> None:
         """Tell how the turn ended, while the word is ours; later another may have it, and a worker says it in its turn.
 
-        What is on its way to slow sockets then may arrive late, rather than not at all.
+        What is on its way to slow sockets then may arrive late, but not after the lease has run out.
         """
         word_is_ours = change.state.turn is not None or self._clock() < change.state.voice_until
         if not word_is_ours:
             await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
             return
-        channel.may_speak = lambda: True
+        until = max(run.turn.lease_until, change.state.voice_until)
+        channel.may_speak = lambda: self._clock() < until
         for frame in last:
             channel.send(frame)
 

@@ -12,7 +12,7 @@ from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 from copilotedge.requests import ChatFrame, FrameMetadata, message_id_of, parse_frame
 from copilotedge.settings import Settings
-from copilotedge.transitions import Submission, new_id
+from copilotedge.transitions import LAST_WORDS_MS, Submission, new_id
 
 FLUSH_SECONDS = 5.0
 RESUME_PAGE = 100
@@ -60,13 +60,18 @@ class Sockets:
     async def tell_cleared(self, conversation_id: str, cleared: Cleared) -> None:
         """Tell everybody, unless a turn's holder will or it is too late to have the word; then have it all deleted."""
         if self._clock() < cleared.tell_until:
-            await self.announce(conversation_id, frames.system("conversation_cleared", epoch=cleared.epoch))
+            news = frames.system("conversation_cleared", epoch=cleared.epoch)
+            await self.announce(conversation_id, news, voice_until=cleared.tell_until)
         if cleared.epoch:
             await self._conversations.sweep(conversation_id)
 
-    async def announce(self, conversation_id: str, *announced: Frame) -> None:
-        """Tell every socket of a conversation in which no turn runs."""
+    async def announce(self, conversation_id: str, *announced: Frame, voice_until: int = 0) -> None:
+        """Tell every socket of a conversation in which no turn runs, once those who spoke before are done.
+
+        ``voice_until`` (ms) is when the word ends that the announced change has taken.
+        """
         channel = Channel(conversation_id, self._store, self._gateway, self._log)
+        channel.hold_for((voice_until - LAST_WORDS_MS - self._clock()) / 1000)
         try:
             channel.update(await self._store.connections(conversation_id))
             for frame in announced:
@@ -77,10 +82,10 @@ class Sockets:
 
     async def retell(self, conversation_id: str, turn_id: str) -> None:
         """Say again how the last turn ended, for its holder may have died before it could."""
-        own, epoch = await self._conversations.last_words(conversation_id, turn_id)
-        if own:
-            told = [frames.chat(message, epoch) for message in own]
-            await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]))
+        own, state = await self._conversations.last_words(conversation_id, turn_id)
+        if state is not None:
+            told = [frames.chat(message, state.epoch) for message in own]
+            await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]), voice_until=state.voice_until)
 
     async def _tell(self, connection: Connection, *told: Frame) -> None:
         """To one socket; it is its own loss when it cannot be reached."""

@@ -83,6 +83,21 @@ class TurnRunner:
                 continue
             return run_of(conversation_id, snapshot, change)
 
+    async def stand_by(self, conversation_id: str, deadline: int) -> None:
+        """Wait until no turn runs any more; wake a worker if a holder lets its lease run out."""
+        while True:
+            state = await self._store.state(conversation_id)
+            turn = state.turn if state else None
+            if turn is None:
+                return
+            if not turn.is_held(self._clock()):
+                await self._waker.run_turn(conversation_id, turn.turn_id)
+                return
+            if turn.lease_until > deadline:
+                await self._waker.stand_by(conversation_id)
+                return
+            await asyncio.sleep((turn.lease_until - self._clock()) / 1000)
+
     async def serve(self, run: Run | None, deadline: int, also: str = "") -> None:
         """Run a turn and what waits behind it, until ``deadline`` (ms) leaves no room for another: a fresh worker does.
 

@@ -22,7 +22,7 @@ export class Conversation {
   #log = new Map(); // seq → message
   #parts = new Map(); // seq → pieces of a message too long for one frame
   #replaced = new Set(); // seqs that a later answer took the place of
-  #pastEpochs = new Set();
+  #newestEpoch = ""; // epochs sort by time
   #finished = new Map(); // turnId → highest attempt that is over
   #failed = new Set(); // ids of user messages whose turn brought no answer
   #settledSeq = 0; // up to here the server said that no turn is running
@@ -160,7 +160,7 @@ export class Conversation {
   }
 
   #resumed({ epoch, lastSeq, turnId }) {
-    this.#enter(epoch);
+    if (!this.#enter(epoch)) return;
     this.syncing = false;
     this.lastSeq = Math.max(this.lastSeq, lastSeq ?? 0);
     const turn = this.turn;
@@ -174,21 +174,22 @@ export class Conversation {
   /** False for what belongs to a life that is over. */
   #enter(epoch) {
     if (!epoch || epoch === this.epoch) return true;
-    if (this.#pastEpochs.has(epoch)) return false;
+    if (epoch < this.#newestEpoch) return false;
     if (this.epoch) this.#clear(epoch);
-    this.epoch = epoch;
+    this.epoch = this.#newestEpoch = epoch;
     return true;
   }
 
   #clear(epoch) {
+    if (epoch && epoch < this.#newestEpoch) return;
     if (epoch && epoch === this.epoch) {
       if (!this.isEmpty) this.needsResume = true; // told twice, as a rule
       return;
     }
-    if (this.epoch) this.#pastEpochs.add(this.epoch);
     if (this.turn) this.#finish(this.turn.turnId, Infinity);
     for (const memory of [this.#log, this.#parts, this.#replaced, this.#failed]) memory.clear();
     this.epoch = epoch ?? null;
+    this.#newestEpoch = epoch || this.#newestEpoch;
     this.lastSeq = this.#settledSeq = 0;
     this.hasMore = false;
     this.pending = this.pending.filter((message) => !message.acknowledged); // the server's queue went with it

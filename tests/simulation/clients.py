@@ -75,7 +75,7 @@ class Client:
         seqs = {f["metadata"]["seq"] for f in since if f["type"] == "chat"}
         last = next(n for n in itertools.count() if n + 1 not in seqs)
         epochs = [f["metadata"]["epoch"] for f in self.frames if "epoch" in f.get("metadata", {})]
-        metadata = {"afterSeq": last, "epoch": epochs[-1] if epochs else ""}
+        metadata = {"afterSeq": last, "epoch": max(epochs, default="")}
         await self._send(type="system", content="resume", metadata=metadata)
 
     async def command(self, content: str) -> None:

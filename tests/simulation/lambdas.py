@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from copilotedge.conversations import Conversations
@@ -56,7 +57,7 @@ class Cloud:
         self.frames: dict[str, list[dict[str, Any]]] = {}
         self.open: set[str] = set()
         self.model_calls: list[str] = []
-        self.dead_letters: list[tuple[str, str]] = []
+        self.dead_letters = 0
         self.crashes = 0
         self._events: set[asyncio.Task[None]] = set()
         self._processes = 0
@@ -70,10 +71,10 @@ class Cloud:
 
     def invoke_worker(self, conversation_id: str, turn_id: str, connection_id: str) -> None:
         """Lambda took the event: it will be run, perhaps more than once."""
-        for _ in range(2 if self.dice.strikes(self.dice.faults.duplicates) else 1):
-            task = asyncio.ensure_future(self._run_event(conversation_id, turn_id, connection_id))
-            self._events.add(task)
-            task.add_done_callback(self._events.discard)
+        self._invoke(lambda core: self._work(core, conversation_id, turn_id, connection_id))
+
+    def invoke_standby(self, conversation_id: str) -> None:
+        self._invoke(lambda core: core.runner.stand_by(conversation_id, self._worker_deadline()))
 
     async def receive(self, conversation_id: str, connection_id: str, body: dict[str, Any]) -> None:
         """One frame through the WebSocket function; when that breaks, the gateway tells the client."""
@@ -96,26 +97,34 @@ class Cloud:
         while self._events:
             await asyncio.wait(set(self._events))
 
-    async def _run_event(self, conversation_id: str, turn_id: str, connection_id: str) -> None:
+    def _invoke(self, work: Callable[[Core], Awaitable[None]]) -> None:
+        for _ in range(2 if self.dice.strikes(self.dice.faults.duplicates) else 1):
+            task = asyncio.ensure_future(self._run_event(work))
+            self._events.add(task)
+            task.add_done_callback(self._events.discard)
+
+    async def _run_event(self, work: Callable[[Core], Awaitable[None]]) -> None:
         await self.dice.pause("event;", 0.03)
         for pause in (*RETRY_SECONDS, None):
             core = self.core("worker")
             try:
-                await self._work(core, conversation_id, turn_id, connection_id)
+                await work(core)
                 return
             except (Crash, Exception):  # noqa: BLE001 - whatever ends a function, Lambda tries again
                 core.process.dead = True
                 self.crashes += 1
             if pause is not None:
                 await asyncio.sleep(pause)
-        self.dead_letters.append((conversation_id, turn_id))
+        self.dead_letters += 1
+
+    def _worker_deadline(self) -> int:
+        return self.clock() + int(WORKER_SECONDS * 1000)
 
     async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str) -> None:
-        deadline = self.clock() + int(WORKER_SECONDS * 1000)
         run = await core.runner.claim(conversation_id, core.process.name)
         if run is None:
             await core.sockets.retell(conversation_id, turn_id)
-        await core.runner.serve(run, deadline, connection_id)
+        await core.runner.serve(run, self._worker_deadline(), connection_id)
 
 
 class ProcessGateway:
@@ -142,6 +151,10 @@ class ProcessWaker:
     async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
         await self._process.point("wake", 0.01)
         self._cloud.invoke_worker(conversation_id, turn_id, connection_id)
+
+    async def stand_by(self, conversation_id: str) -> None:
+        await self._process.point("wake", 0.01)
+        self._cloud.invoke_standby(conversation_id)
 
     async def sweep(self, conversation_id: str) -> None:
         await self._process.point("wake", 0.01)

@@ -81,7 +81,7 @@ def _listeners_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 
 def _no_last_words(patch: pytest.MonkeyPatch) -> None:
     for module in (endings, leases, intake):
-        patch.setattr(module, "LAST_WORDS_MS", 0)
+        patch.setattr(module, "take_word", lambda _state, _now: 0)
     patch.setattr("copilotedge.settling.Settlement._say_last", _say_always)
 
 
@@ -93,7 +93,7 @@ async def _say_always(_self, _run, channel, _change, *last) -> None:
 MUTANTS = [
     Mutant("a change needs no current state", "calm", _no_compare_and_swap),
     Mutant("an answer may come after a clear", "clears", _answers_after_a_clear),
-    Mutant("an answer may come from a former holder", "stormy", _anyone_may_answer),
+    Mutant("an answer may come from a former holder", "stalls", _anyone_may_answer),
     Mutant("a held turn may be claimed", "stormy", _lease_is_no_obstacle),
     Mutant("a repeated message is a new one", "calm", _repeats_are_new),
     Mutant("a turn's end leaves the queue behind", "calm", _queue_is_left_behind),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.points import Faults
 from tests.simulation.schedule import CALM, STORMY, Scenario, play
 
 SEEDS = 600
@@ -12,6 +13,7 @@ MUTANT_SEEDS = 600
 SCENARIOS = {
     "calm": Scenario(CALM),
     "stormy": Scenario(STORMY),
+    "stalls": Scenario(Faults(process_stalls=0.02)),
     "cancels": Scenario(STORMY, weights={"say": 5, "cancel": 3, "regenerate": 2, "reconnect": 1}),
     "clears": Scenario(STORMY, weights={"say": 6, "clear_history": 2, "reconnect": 1}),
 }

@@ -296,9 +296,9 @@ async def test_the_last_words_of_a_turn_can_be_said_again():
     world = World()
     await answered(world, "1")
     turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
-    own, epoch = await world.conversations.last_words("c1", turn_id)
+    own, state = await world.conversations.last_words("c1", turn_id)
     assert [entry.content for entry in own] == ["1", "You said: 1"]
-    assert epoch == (await world.store.state("c1")).epoch
+    assert state.epoch == (await world.store.state("c1")).epoch
 
 
 async def test_words_that_are_not_the_last_are_not_said_again():
@@ -306,7 +306,7 @@ async def test_words_that_are_not_the_last_are_not_said_again():
     await answered(world, "1", "2")
     turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
     for name in (turn_id, "nobody"):
-        assert await world.conversations.last_words("c1", name) == ((), "")
+        assert await world.conversations.last_words("c1", name) == ((), None)
 
 
 # --- Listening, appending, settings ------------------------------------------------------------------------------
@@ -336,9 +336,9 @@ async def test_a_listener_makes_a_running_turn_look_again():
 
 async def test_an_appended_message_comes_with_its_epoch():
     world = World()
-    stored, epoch = await world.conversations.append("c1", "assistant", "Hello", 7)
+    stored, state = await world.conversations.append("c1", "assistant", "Hello", 7)
     assert (stored.seq, stored.content, stored.tokens) == (1, "Hello", 7)
-    assert epoch == (await world.store.state("c1")).epoch
+    assert state.epoch == (await world.store.state("c1")).epoch
 
 
 async def test_appending_has_evicted_messages_swept():

@@ -327,6 +327,13 @@ def test_a_worker_that_finds_its_turn_ended_tells_again_how(app):
     assert kinds == ["chat:user", "chat:assistant", "status:complete"]
 
 
+def test_a_worker_that_stands_by_wakes_another_for_a_turn_that_nobody_holds(app):
+    submit_alone(app, "user-123", begun=now() - 60_000)
+    turn_worker.handle(app, event("turn-worker-stand-by"), Context())
+    ((conversation_id, _, _),) = app.waker.pending
+    assert conversation_id == "user-123"
+
+
 def test_a_socket_that_left_is_no_longer_listed(app):
     websocket_api.handle(app, event("websocket-connect"))
     websocket_api.handle(app, event("websocket-disconnect"))
@@ -341,9 +348,9 @@ def test_the_janitor_deletes_what_a_removed_state_leaves_behind(app):
     assert boto3.client("dynamodb").scan(TableName="conversations")["Count"] == 0
 
 
-def submit_alone(app: Application, conversation_id: str) -> Change:
+def submit_alone(app: Application, conversation_id: str, begun: int | None = None) -> Change:
     """Begin a turn that nobody runs."""
     snapshot = app.run(app.store.snapshot(conversation_id, 10))
-    began = submit(snapshot, Submission("m1", "Hi", now()), Rules(), now())
+    began = submit(snapshot, Submission("m1", "Hi", now()), Rules(), begun or now())
     app.run(app.store.commit(conversation_id, began.change))
     return began.change

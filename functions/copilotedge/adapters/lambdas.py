@@ -25,6 +25,9 @@ class TurnWorker:
         event = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id}
         await self._invoke(event | ({"connectionId": connection_id} if connection_id else {}))
 
+    async def stand_by(self, conversation_id: str) -> None:
+        await self._invoke({"action": "stand_by", "conversationId": conversation_id})
+
     async def sweep(self, conversation_id: str) -> None:
         await self._invoke({"action": "sweep", "conversationId": conversation_id})
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from copilotedge.errors import Closing
 from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, Turn, Usage
 from copilotedge.transitions.leases import held
-from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, new_turn, next_state, question_of, touch
+from copilotedge.transitions.steps import Rules, new_turn, next_state, question_of, take_word, touch
 
 
 def complete(
@@ -88,23 +88,24 @@ def _end(
     now: int,
 ) -> Change:
     if ended.queued:
-        return _begin_next(snapshot, ended, turn.holder, messages, removed, rules, now)
-    freed = touch(replace(ended, turn=None, voice_until=now + LAST_WORDS_MS), rules, now)
+        return _begin_next(snapshot, ended, turn, messages, removed, rules, now)
+    freed = touch(replace(ended, turn=None, voice_until=take_word(ended, now)), rules, now)
     return Change(expected=snapshot.state, state=freed, messages=messages, removed_messages=removed)
 
 
 def _begin_next(
     snapshot: Snapshot,
     ended: State,
-    holder: str,
+    before: Turn,
     messages: tuple[Message, ...],
     removed: tuple[int, ...],
     rules: Rules,
     now: int,
 ) -> Change:
     first = min(snapshot.queue, key=lambda queued: queued.place)
-    turn = new_turn(first.turn_id, first.message_id, ended.seq + 1, holder, rules, now)
+    turn = new_turn(first.turn_id, first.message_id, ended.seq + 1, before.holder, rules, now)
     turn = replace(turn, model=first.model, temperature=first.temperature, max_tokens=first.max_tokens)
+    turn = replace(turn, has_standby=before.has_standby)
     question = question_of(turn, first.content, first.instructions, now)
     begun = replace(ended, seq=question.seq, message_count=ended.message_count + 1, queued=ended.queued - 1, turn=turn)
     return Change(

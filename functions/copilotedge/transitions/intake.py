@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from copilotedge.errors import Conflict, QueueFull
 from copilotedge.models import Change, Message, PromptMessage, QueuedMessage, Receipt, Role, Snapshot, State, Turn
-from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, new_id, new_turn, next_state, question_of, touch
+from copilotedge.transitions.leases import with_standby
+from copilotedge.transitions.steps import Rules, born, new_id, new_turn, next_state, question_of, take_word, touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def submit(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
     if earlier is not None:
         return earlier
     if snapshot.state is not None and snapshot.state.turn is not None:
-        return _enqueue(snapshot.state, submission, rules, now, snapshot.queue)
+        return _enqueue(snapshot.state, snapshot.state.turn, submission, rules, now, snapshot.queue)
     return _begin(snapshot, submission, rules, now)
 
 
@@ -103,7 +104,7 @@ def append(snapshot: Snapshot, role: Role, content: str, tokens: int, rules: Rul
         seq=message.seq,
         message_count=head.message_count + 1,
         total_tokens=head.total_tokens + tokens,
-        voice_until=now + LAST_WORDS_MS,
+        voice_until=take_word(head, now),
     )
     return Change(expected=state, state=touch(grown, rules, now), messages=(message,))
 
@@ -174,7 +175,9 @@ def _earlier(state: State, brought: Sequence[PromptMessage], now: int) -> tuple[
     )
 
 
-def _enqueue(state: State, submission: Submission, rules: Rules, now: int, queue: tuple[QueuedMessage, ...]) -> Queued:
+def _enqueue(
+    state: State, turn: Turn, submission: Submission, rules: Rules, now: int, queue: tuple[QueuedMessage, ...]
+) -> Queued:
     if submission.context:
         raise _busy()
     if state.queued >= rules.max_queued:
@@ -193,7 +196,7 @@ def _enqueue(state: State, submission: Submission, rules: Rules, now: int, queue
     )
     change = Change(
         expected=state,
-        state=touch(next_state(state, queued=state.queued + 1), rules, now),
+        state=touch(next_state(state, queued=state.queued + 1, turn=with_standby(turn)), rules, now),
         queued=(waiting,),
         receipt=_receipt(submission, waiting.turn_id, state.epoch),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import Change, State, Turn
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, Rules, next_state
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, next_state, take_word
 
 
 def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int) -> Change:
@@ -14,7 +14,8 @@ def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int
     state, turn = running(state, turn_id)
     if turn.holder and turn.is_held(now):
         raise Conflict("Another worker holds this turn.", code="turn_running")
-    taken = replace(turn, holder=holder, attempt=turn.attempt + 1, lease_until=now + rules.lease_ms)
+    lease = now + rules.lease_ms
+    taken = replace(turn, holder=holder, attempt=turn.attempt + 1, lease_until=lease, has_standby=False)
     return Change(expected=state, state=next_state(state, turn=taken))
 
 
@@ -28,14 +29,15 @@ def hand_over(state: State | None, turn: Turn, now: int) -> Change:
     """Give the turn back, for a worker to claim. Raises ``Fenced``."""
     state, current = held(state, turn)
     released = replace(current, holder="", lease_until=now + CLAIM_GRACE_MS)
-    return Change(expected=state, state=next_state(state, turn=released, voice_until=now + LAST_WORDS_MS))
+    return Change(expected=state, state=next_state(state, turn=released, voice_until=take_word(state, now)))
 
 
 def request_cancel(state: State | None) -> Change | None:
     """None when nothing runs, or its cancellation is under way already."""
     if state is None or state.turn is None or state.turn.cancel or state.turn.closing:
         return None
-    return Change(expected=state, state=next_state(state, turn=replace(state.turn, cancel=True)))
+    turn = with_standby(replace(state.turn, cancel=True))
+    return Change(expected=state, state=next_state(state, turn=turn))
 
 
 def note_listener(state: State | None) -> Change | None:
@@ -45,14 +47,20 @@ def note_listener(state: State | None) -> Change | None:
     """
     if state is None or state.turn is None:
         return None
-    return Change(expected=state, state=next_state(state, listeners=state.listeners + 1))
+    turn = with_standby(state.turn)
+    return Change(expected=state, state=next_state(state, listeners=state.listeners + 1, turn=turn))
 
 
 def take_voice(state: State | None, last_seq: int, now: int) -> Change | None:
     """Let a caller say again how the last turn ended, before any other speaks; None when the log has moved on."""
     if state is None or state.turn is not None or state.seq != last_seq:
         return None
-    return Change(expected=state, state=next_state(state, voice_until=now + LAST_WORDS_MS))
+    return Change(expected=state, state=next_state(state, voice_until=take_word(state, now)))
+
+
+def with_standby(turn: Turn) -> Turn:
+    """Somebody now waits for this turn to end, and a holder may be dead: whoever commits this sends a standby."""
+    return replace(turn, has_standby=True)
 
 
 def running(state: State | None, turn_id: str) -> tuple[State, Turn]:

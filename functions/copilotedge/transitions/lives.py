@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from copilotedge.models import Change, ConversationSettings, Snapshot, State
-from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, next_epoch, next_state, seconds, touch
+from copilotedge.transitions.leases import with_standby
+from copilotedge.transitions.steps import Rules, born, next_epoch, next_state, seconds, take_word, touch
 
 
 def clear(state: State | None, rules: Rules, now: int) -> Change | None:
@@ -15,7 +16,7 @@ def clear(state: State | None, rules: Rules, now: int) -> Change | None:
     """
     if state is None:
         return None
-    emptied = replace(_emptied(state, now), voice_until=now + LAST_WORDS_MS)
+    emptied = replace(_emptied(state, now), voice_until=take_word(state, now))
     return Change(expected=state, state=touch(emptied, rules, now))
 
 
@@ -29,7 +30,7 @@ def delete(state: State | None, now: int) -> Change | None:
         return None
     emptied = _emptied(state, now)
     if emptied.turn is None:
-        return Change(expected=state, state=replace(emptied, voice_until=now + LAST_WORDS_MS), removes_state=True)
+        return Change(expected=state, state=replace(emptied, voice_until=take_word(state, now)), removes_state=True)
     turn = replace(emptied.turn, deleting=True)
     reborn = replace(emptied, turn=turn, life=emptied.epoch, owner="", created_at=now)
     return Change(expected=state, state=replace(reborn, expires_at=seconds(emptied.turn.lease_until)))
@@ -43,6 +44,6 @@ def store_settings(snapshot: Snapshot, settings: ConversationSettings, rules: Ru
 def _emptied(state: State, now: int) -> State:
     """A new epoch without messages; a live holder's turn stays as ``closing``, to be announced and let go by it."""
     turn = state.turn
-    closing = replace(turn, closing=True) if turn and turn.holder and turn.is_held(now) else None
+    closing = with_standby(replace(turn, closing=True)) if turn and turn.holder and turn.is_held(now) else None
     epoch = next_epoch(now, state.epoch)
     return next_state(state, epoch=epoch, seq=0, queued=0, message_count=0, total_tokens=0, turn=closing)

@@ -15,7 +15,6 @@ LAST_WORDS_MS = 250
 """How long a holder may go on posting after its turn has ended in the store. The next holder keeps silent until then,
 so that sockets hear turns one after the other although two processes speak."""
 
-
 EVICT_EVERY = 50
 """Messages between two evictions; even, for a turn adds two."""
 
@@ -38,6 +37,11 @@ class Rules:
 def next_state(state: State, **changes: Any) -> State:
     """The next version of ``state``, with a nonce of its own."""
     return replace(state, version=state.version + 1, nonce=new_id(), **changes)
+
+
+def take_word(state: State, now: int) -> int:
+    """Until when a process that speaks from now on, or once those before it have spoken, has the word (ms)."""
+    return min(max(state.voice_until, now), now + 4 * LAST_WORDS_MS) + LAST_WORDS_MS
 
 
 def touch(state: State, rules: Rules, now: int) -> State:

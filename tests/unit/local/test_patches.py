@@ -2,6 +2,8 @@
 
 import queue
 import time
+import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +47,24 @@ def test_patched_a_busy_worker_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> 
     assert outcome == {"status": "ok", "result": {"statusCode": 200}}
 
 
+def test_a_worker_that_cannot_start_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = []
+
+    def fail(worker: lambda_runtime.Worker, event: object, request_id: str) -> dict[str, object]:
+        raise RuntimeError("Worker init failed")
+
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_runtime.Worker, "kill", killed.append)
+    monkeypatch.setattr(lambda_runtime.Worker, "invoke", lambda *_: {"status": "ok", "result": {}})
+    patches.LeasedWorker("f", CONFIG, b"").invoke(event("MESSAGE"), "r")
+    (pool,) = lambda_runtime._workers.values()
+    pool[0].in_use = True
+    monkeypatch.setattr(lambda_runtime.Worker, "invoke", fail)
+    assert patches.LeasedWorker("f", CONFIG, b"").invoke(event("MESSAGE"), "r")["result"]["statusCode"] == 500
+    assert len(killed) == 1
+    assert pool[0] not in killed
+
+
 def test_a_failed_function_tells_the_client_only_that_it_failed() -> None:
     answer = patches.answer_of_gateway(event("MESSAGE"), None)
     assert answer["statusCode"] == 500
@@ -83,3 +103,33 @@ def test_patched_a_restart_reads_streams_from_their_start() -> None:
     restored = []
     patches.from_the_start_of_streams(restored.append)({"functions": 1, "dynamodb_stream_positions": {"id": 40}})
     assert restored == [{"functions": 1, "dynamodb_stream_positions": {}}]
+
+
+def layer(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("python/wise.py", "ANSWER = 42")
+    return path
+
+
+def test_unpatched_every_environment_unpacks_its_own_layer(tmp_path: Path) -> None:
+    assert lambda_runtime.zipfile is zipfile
+
+
+def test_patched_environments_share_one_compiled_layer(tmp_path: Path) -> None:
+    module = patches.unpacking_once(tmp_path / "shared")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        with module.ZipFile(layer(tmp_path / "layer.zip")) as archive:
+            archive.extractall(tmp_path / name)
+    assert (tmp_path / "a").resolve() == (tmp_path / "b").resolve()
+    assert list((tmp_path / "a").rglob("wise.*.pyc"))
+
+
+def test_patched_another_layer_is_unpacked_beside_it(tmp_path: Path) -> None:
+    module = patches.unpacking_once(tmp_path / "shared")
+    (tmp_path / "a").mkdir()
+    empty = tmp_path / "empty.zip"
+    zipfile.ZipFile(empty, "w").close()
+    with module.ZipFile(empty) as archive:
+        archive.extractall(tmp_path / "a")
+    assert list((tmp_path / "a").iterdir()) == []

@@ -43,6 +43,11 @@ def test_a_turn_that_has_ended_cannot_be_claimed(state):
         claim(state, "t1", "me", RULES, START)
 
 
+def test_whoever_claims_a_turn_has_no_standby_yet():
+    lapsed = replace(MINE, lease_until=START, has_standby=True)
+    assert not claim(running(lapsed), "t1", "other", RULES, START).state.turn.has_standby
+
+
 def test_a_claim_is_no_activity():
     state = running(WAITING)
     assert claim(state, "t1", "me", RULES, START + 9).state.expires_at == state.expires_at
@@ -81,7 +86,7 @@ def test_who_takes_over_keeps_silent_until_the_last_words_are_out():
 
 
 def test_a_cancel_is_noted_for_the_holder():
-    assert request_cancel(running(MINE)).state.turn == replace(MINE, cancel=True)
+    assert request_cancel(running(MINE)).state.turn == replace(MINE, cancel=True, has_standby=True)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_there_is_nothing_to_cancel_twice(state):
 def test_a_listener_makes_the_holder_look_again():
     state = running(MINE)
     change = note_listener(state)
-    assert (change.expected, change.state.turn) == (state, MINE)
+    assert (change.expected, change.state.turn) == (state, replace(MINE, has_standby=True))
     assert change.state.nonce != state.nonce
 
 

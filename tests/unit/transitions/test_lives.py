@@ -46,7 +46,7 @@ def test_a_clear_is_an_activity():
 
 
 def test_a_clear_leaves_a_live_holder_to_announce_it_and_let_go():
-    assert clear(used(HELD), RULES, NOW).state.turn == replace(HELD, closing=True)
+    assert clear(used(HELD), RULES, NOW).state.turn == replace(HELD, closing=True, has_standby=True)
 
 
 @pytest.mark.parametrize("turn", [replace(HELD, holder=""), replace(HELD, lease_until=NOW)])
@@ -71,7 +71,7 @@ def test_a_deletion_during_a_turn_keeps_an_empty_state_until_the_lease_ends():
     after = change.state
     assert not change.removes_state
     assert (after.seq, after.owner) == (0, "")
-    assert after.turn == replace(HELD, closing=True, deleting=True)
+    assert after.turn == replace(HELD, closing=True, deleting=True, has_standby=True)
     assert after.life == after.epoch > before.epoch
     assert after.expires_at * 1000 == HELD.lease_until
 
