@@ -32,8 +32,8 @@ down: ## end what `make up` started; conversations stay
 logs: environment ## follow the functions' logs
 	@exec $(BIN)/python -m local logs
 
-test: check ## check, then every test but the long ones of `make faults`
-	@$(BIN)/python -m pytest tests --ignore=tests/faults $(TESTS)
+test: check ## check, then every test
+	@$(BIN)/python -m pytest tests $(TESTS)
 
 check: environment sam ## format, lint, types, import rules, template
 	@$(BIN)/ruff format --check --output-format concise . || { echo "\`make format\` mends that."; exit 1; }
@@ -52,7 +52,7 @@ integration: environment sam ## tests of the deployed local stack
 e2e: environment sam ## tests as a user: browser, restart, real model
 	@$(BIN)/python -m pytest tests/e2e $(TESTS)
 
-faults: environment sam ## crashes, crowds and a soak on the local stack: long, and not part of `make test` yet
+faults: environment sam ## crashes, crowds and a soak on the local stack
 	@$(BIN)/python -m pytest tests/faults $(TESTS)
 
 format: environment ## format the code

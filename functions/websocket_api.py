@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from copilotedge.errors import CopilotEdgeError
+from copilotedge.http_errors import status_of
 from copilotedge.models import Connection
 from copilotedge.requests import CONVERSATION_ID
 from copilotedge.wiring import Application, application, now
@@ -21,7 +23,10 @@ def handle(app: Application, event: dict[str, Any]) -> dict[str, Any]:
     identity = request.get("authorizer") or {}
     conversation_id = identity.get("conversationId") or ""
     connection = Connection(request["connectionId"], identity.get("user") or "", int(request.get("connectedAt") or 0))
-    answer, code = _serve(app, event, conversation_id, connection)
+    try:
+        answer, code = _serve(app, event, conversation_id, connection)
+    except CopilotEdgeError as exc:
+        answer, code = {"statusCode": status_of(exc)}, exc.code
     app.log.info(
         "socket_event",
         route=request["routeKey"],

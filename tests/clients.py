@@ -58,6 +58,11 @@ class Socket:
     def say(self, content: str, **extra: Any) -> None:
         self.send(type="chat", role="user", content=content, **extra)
 
+    def submit(self, content: str, message_id: str, seconds: float = 60) -> None:
+        """Say something and wait until it is known to be taken: its turn has begun, or it is in the queue."""
+        self.say(content, id=message_id)
+        self.receive_until(lambda f: f["type"] == "status" and f["metadata"]["messageId"] == message_id, seconds)
+
     def command(self, content: str, **metadata: Any) -> None:
         self.send(type="system", content=content, **({"metadata": metadata} if metadata else {}))
 

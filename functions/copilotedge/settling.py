@@ -69,7 +69,7 @@ class Settlement:
             raise Fenced("This turn is no longer ours.")
         if not channel.is_open:
             await self._watch.try_to_meet(run, channel)
-        if verdict == "closing":
+        if verdict == "closing" or run.turn.closing:
             return await self._close(run, channel)
         if run.text or verdict == "answered":
             return await self._complete(run, channel, verdict)

@@ -73,8 +73,9 @@ def test_a_full_queue_refuses_the_message_and_answers_the_others(stack: Deployed
         Socket(stack.websocket_url, conversation) as socket,
         Rest(stack.http_url) as rest,
     ):
-        for number in "1234":
-            socket.say(number, id=f"m-{number}")
+        for number in "123":
+            socket.submit(number, f"m-{number}")
+        socket.say("4", id="m-4")
         refusal = socket.receive_until(is_error, seconds=60)[-1]
         assert (refusal["code"], refusal["metadata"]["messageId"]) == ("queue_full", "m-4")
         assert refusal["retryAfter"] > 0
@@ -97,7 +98,7 @@ def test_a_refused_message_may_be_sent_again_with_its_id(stack: DeployedStack):
         stack.settings("websocket-api", MAX_QUEUED_MESSAGES="0"),
         Socket(stack.websocket_url, conversation) as socket,
     ):
-        socket.say("1", id="m-1")
+        socket.submit("1", "m-1")
         socket.say("2", id="m-2")
         assert socket.receive_until(is_error, seconds=60)[-1]["code"] == "queue_full"
         gate.set()
@@ -162,7 +163,7 @@ def test_a_waiting_message_is_taken_off_the_queue(stack: DeployedStack):
     conversation = new_conversation("cancel")
     with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
         for number in "123":
-            socket.say(number, id=f"m-{number}")
+            socket.submit(number, f"m-{number}")
         socket.command("cancel", messageId="m-2")
         wait_until(lambda: rest.client.get(f"conversation/{conversation}/state").json()["queued"] == 1, "the cancel")
         gate.set()
@@ -214,7 +215,7 @@ def test_messages_that_wait_are_forgotten_by_a_clear_and_those_after_it_are_answ
     stack.model.when_asked("Tell me", Reply(chunks=STORY, delay_between=0.2))
     conversation = new_conversation("clear")
     with opened(stack, conversation, 2) as (one, two), Rest(stack.http_url) as rest:
-        one.say("Tell me a story", id="m-1")
+        one.submit("Tell me a story", "m-1")
         one.say("Forget this", id="m-2")
         one.receive_until(is_delta, seconds=60)
         wait_until(lambda: any(map(is_queue_item, rows(stack, conversation))), "the second message to wait")

@@ -52,9 +52,10 @@ def test_messages_that_wait_behind_a_dead_worker_are_answered_in_order(quick: De
     quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
     conversation = new_conversation("crash")
     with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
-        for number, content in enumerate(["Tell me a story", "one", "two"]):
-            socket.say(content, id=f"m-{number}")
+        socket.say("Tell me a story", id="m-0")
         wait_for_words(quick, socket, 5)
+        for number, content in enumerate(["one", "two"], start=1):
+            socket.submit(content, f"m-{number}")
         assert quick.kill("turn-worker") > 0
         for _ in range(3):
             socket.receive_turn(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -89,11 +90,13 @@ def test_cancel_from_a_second_client_stops_the_model(stack: DeployedStack):
 
 
 def test_messages_sent_during_a_turn_wait_and_are_answered_in_order(stack: DeployedStack):
-    stack.model.script(Reply("first", delay_before=1.0))
+    gate = threading.Event()
+    stack.model.script(Reply("first", gate=gate))
     conversation = new_conversation()
     with Socket(stack.websocket_url, conversation) as socket:
         for content in ("1", "2", "3"):
-            socket.say(content)
+            socket.submit(content, f"m-{content}")
+        gate.set()
         for _ in range(3):
             socket.receive_turn()
         positions = [f["metadata"]["position"] for f in socket.frames if is_status("queued")(f)]

@@ -17,6 +17,7 @@ import http_api
 import janitor
 import turn_worker
 import websocket_api
+from copilotedge.errors import StoreUnavailable
 from copilotedge.models import Change
 from copilotedge.settings import Settings
 from copilotedge.transitions import Rules, Submission, submit
@@ -304,6 +305,18 @@ def test_a_socket_needs_a_valid_conversation_id(app, conversation_id):
     request = event("websocket-connect")
     request["requestContext"]["authorizer"]["conversationId"] = conversation_id
     assert websocket_api.handle(app, request)["statusCode"] == 400
+
+
+@pytest.mark.parametrize("route", ["websocket-connect", "websocket-disconnect"])
+def test_a_store_that_is_out_of_reach_gives_a_status_to_the_gateway(app, route):
+    class OutOfReach:
+        async def connect(self, *_: object) -> None:
+            raise StoreUnavailable("Throttled.")
+
+        disconnect = connect
+
+    app.store = OutOfReach()
+    assert websocket_api.handle(app, event(route))["statusCode"] == 503
 
 
 def test_the_worker_runs_the_turn_that_a_socket_began(app):

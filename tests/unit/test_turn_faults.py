@@ -58,6 +58,19 @@ async def test_a_turn_whose_lease_ran_out_under_its_holder_is_looked_after():
     assert isinstance(result, Exception) or world.waker.pending
 
 
+async def test_a_turn_that_is_given_up_after_a_clear_announces_the_clear():
+    world = World(lease_seconds=5)
+    await world.connect("a")
+    await world.say("a", "Hi")
+    run = await world.runner.claim("c1", "first")
+    await world.conversations.clear("c1")
+    world.clock.advance(5_001)
+    run = await world.runner.claim("c1", "second")
+    await world.runner.give_up(run)
+    assert world.gateway.kinds("a") == ["system:conversation_cleared"]
+    assert (await world.store.state("c1")).turn is None
+
+
 async def test_an_answer_is_never_longer_than_it_may_be():
     world = World(max_answer_characters=100)
     world.model.scripts.append(["x" * 90, "y" * 900_000])

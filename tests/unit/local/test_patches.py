@@ -50,11 +50,14 @@ def test_patched_a_busy_worker_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_worker_that_cannot_start_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     killed = []
 
+    def kill(worker: lambda_runtime.Worker) -> None:
+        killed.append(worker)
+
     def fail(worker: lambda_runtime.Worker, event: object, request_id: str) -> dict[str, object]:
         raise RuntimeError("Worker init failed")
 
     monkeypatch.setattr(lambda_runtime, "_workers", {})
-    monkeypatch.setattr(lambda_runtime.Worker, "kill", killed.append)
+    monkeypatch.setattr(lambda_runtime.Worker, "kill", kill)
     monkeypatch.setattr(lambda_runtime.Worker, "invoke", lambda *_: {"status": "ok", "result": {}})
     patches.LeasedWorker("f", CONFIG, b"").invoke(event("MESSAGE"), "r")
     (pool,) = lambda_runtime._workers.values()
