@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from copilotedge.errors import ModelNotAllowed
+from copilotedge.errors import CopilotEdgeError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
 class Secret:
-    """One secret string. ``refresh`` reads it again, after a rotation made the known one useless."""
+    """One secret string. ``refresh`` reads it again, after a rotation made the known one useless.
 
-    def __init__(self, client: SecretsManagerClient, arn: str) -> None:
+    ``unreadable`` makes the error to raise when it cannot be read, out of a line for the operator.
+    """
+
+    def __init__(self, client: SecretsManagerClient, arn: str, unreadable: Callable[[str], CopilotEdgeError]) -> None:
         self._client = client
         self._arn = arn
+        self._unreadable = unreadable
         self._value: str | None = None
 
     async def __call__(self, *, refresh: bool = False) -> str:
@@ -27,10 +32,8 @@ class Secret:
         return self._value
 
     async def _read(self) -> str:
-        """Raises ``ModelNotAllowed``: without its token the model cannot be asked, which is the operator's matter."""
         try:
             reply = await asyncio.to_thread(self._client.get_secret_value, SecretId=self._arn)
         except (ClientError, BotoCoreError) as exc:
-            detail = f"the secret cannot be read: {type(exc).__name__}"
-            raise ModelNotAllowed("The model cannot be used.", detail=detail) from exc
+            raise self._unreadable(f"the secret cannot be read: {type(exc).__name__}") from exc
         return reply["SecretString"]

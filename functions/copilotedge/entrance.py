@@ -1,0 +1,50 @@
+"""The authorizer's parts, put together apart from ``wiring``: its cold start pays for nothing else."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property, partial
+
+import boto3
+
+from copilotedge.adapters.secrets_manager import Secret
+from copilotedge.adapters.tokens.claims import Claims
+from copilotedge.adapters.tokens.shared_key import SharedKeyTokens
+from copilotedge.errors import StoreUnavailable
+from copilotedge.ports import Tokens
+from copilotedge.runtime import Runtime, aws_config, now
+from copilotedge.settings import Settings
+
+
+class Entrance(Runtime):
+    """What the authorizer needs. Time-outs are such that reading keys fails before the gateway gives up, at 10 s."""
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Raises ``ValueError`` for settings with which nobody could be let in."""
+        claims = Claims(self.settings.token_issuer, self.settings.token_audience)
+        if self.settings.auth_mode == "jwt":
+            return self._shared_key_tokens(claims)
+        if self.settings.auth_mode == "oidc":
+            return self._oidc_tokens(claims)
+        raise ValueError("AUTH_MODE must be jwt, oidc or none")
+
+    def _shared_key_tokens(self, claims: Claims) -> Tokens:
+        client = boto3.client("secretsmanager", config=aws_config(read_timeout=2, attempts=2))
+        secret = Secret(client, self.settings.signing_keys_secret_arn, StoreUnavailable)
+        return SharedKeyTokens(partial(secret, refresh=True), claims, now, self.log)
+
+    def _oidc_tokens(self, claims: Claims) -> Tokens:
+        import httpx  # only this mode pays for it
+
+        from copilotedge.adapters.tokens.oidc import OidcTokens
+
+        client = httpx.AsyncClient(timeout=3)
+        self._resources.push_async_callback(client.aclose)
+        return OidcTokens(client, claims, now, self.log)
+
+
+@cache
+def entrance() -> Entrance:
+    """The entrance of this execution environment."""
+    return Entrance(Settings.from_environment(os.environ))

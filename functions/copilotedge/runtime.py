@@ -1,0 +1,73 @@
+"""What every function stands on: its settings, an event loop, the log, the clock, how AWS is called."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from copilotedge.ports import Log
+from copilotedge.settings import Settings
+
+THREADS = 32
+"""Posts to sockets that may be under way at once, and as many other AWS calls."""
+
+_Result = TypeVar("_Result")
+
+
+class Runtime:
+    """Parts are made when first used, once a cold start. ``wiring`` and ``entrance`` add theirs to these."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(THREADS))
+        self._resources = AsyncExitStack()
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return self._loop.run_until_complete(work)
+
+    def close(self) -> None:
+        """Only tests end a runtime; Lambda just stops."""
+        self.run(self._resources.aclose())
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    @cached_property
+    def log(self) -> Log:
+        return StructuredLog()
+
+
+class StructuredLog:
+    """Implements ``ports.Log`` with Powertools' JSON logger."""
+
+    def __init__(self) -> None:
+        self._logger = Logger(service="copilotedge")
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._logger.info(event, **cast("Any", fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._logger.error(event, **cast("Any", fields))
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def aws_config(read_timeout: int, attempts: int) -> Config:
+    """Of a boto3 client; ``read_timeout`` in seconds, ``attempts`` with the first."""
+    return Config(
+        connect_timeout=2,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=THREADS,
+    )
