@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
-from moto import mock_aws
 
 from copilotedge.adapters.dynamodb import DynamoDBStore
 from copilotedge.adapters.dynamodb import store as dynamodb
@@ -27,9 +24,7 @@ from copilotedge.requests import ChatMessage, ChatRequest, merge_context, parse_
 from copilotedge.transitions import Submission
 from copilotedge.transitions.steps import Rules, born, next_state
 from tests.fakes import START, FakeClock, World, until
-from tests.tables import create_table
 
-KEYS = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
 TEMPLATE = Path(__file__).parent.parent.parent.parent / "template.yaml"
 STATE = born(Rules(), START)
 NEXT = next_state(STATE)
@@ -41,22 +36,6 @@ RECEIPT = replace(DOUBLE, receipt=Receipt("m1", "t1", "print", STATE.epoch))
 @pytest.fixture(autouse=True)
 def two_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamodb, "TRANSACTION_TRIES", 2)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """One for all tests: to make a client takes longer than to run any of them."""
-    with mock_aws():
-        client = boto3.client("dynamodb", **KEYS)
-        yield client
-        client.close()
-
-
-@pytest.fixture
-def stub(client: Any) -> Iterator[Stubber]:
-    with Stubber(client) as stub:
-        yield stub
-    stub.assert_no_pending_responses()
 
 
 @pytest.fixture
@@ -235,23 +214,9 @@ def test_the_functions_that_sweep_may_delete_in_batches(role):
 
 
 @pytest.fixture
-def requests() -> Counter[str]:
-    return Counter()
-
-
-@pytest.fixture
-def world(client: Any, requests: Counter[str]) -> Iterator[World]:
-    """The whole core over moto's DynamoDB; ``requests`` counts what it is asked."""
-    table = create_table(client)
-    world = World(store=lambda clock: DynamoDBStore(client, table, 1000, clock))
-
-    def count(model: Any, **_: Any) -> None:
-        requests.update([model.name])
-
-    client.meta.events.register("before-call.dynamodb", count)
-    yield world
-    client.meta.events.unregister("before-call.dynamodb", count)
-    client.delete_table(TableName="conversations")
+def world(dynamodb: Any, table: str) -> World:
+    """The whole core over moto's DynamoDB."""
+    return World(store=lambda clock: DynamoDBStore(dynamodb, table, 1000, clock))
 
 
 async def stored(world: World, count: int, text: str = "text") -> None:
@@ -266,7 +231,7 @@ async def stored(world: World, count: int, text: str = "text") -> None:
 
 async def ask(world: World, text: str = "Hi") -> Reply:
     request = ChatRequest(messages=[ChatMessage(role="user", content=text)], conversationId="c1")
-    return await world.replies.reply(request, world.clock.now, world.clock.now + 25_000, "key-1")
+    return await world.replies.reply(request, "", "c1", world.clock.now, world.clock.now + 25_000, "key-1")
 
 
 async def ask_slowly(world: World, requests: Counter[str]) -> None:
@@ -331,7 +296,7 @@ async def test_a_whole_log_of_long_messages_is_read(world):
 async def test_a_sweep_deletes_in_batches(world, requests):
     await stored(world, 60)
     state = await world.store.state("c1")
-    await world.store.commit("c1", Change(state, state, removes_state=True))
+    await world.store.commit("c1", Change(state, next_state(state), removes_state=True))
     requests.clear()
     assert await world.store.sweep("c1") == 60
     assert requests == {"Query": 1, "BatchWriteItem": 3}
@@ -381,7 +346,7 @@ async def test_what_the_edge_lets_in_can_be_stored(world, more):
     body = more | {"conversationId": "c1", "messages": [*more["messages"], {"role": "user", "content": "Hi"}]}
     with suppress(InvalidRequest):
         request = parse_chat(json.dumps(body), world.settings)
-        await world.replies.reply(request, world.clock.now, world.clock.now + 25_000)
+        await world.replies.reply(request, "", "c1", world.clock.now, world.clock.now + 25_000)
 
 
 async def test_a_context_cannot_outgrow_its_item(world):

@@ -39,7 +39,7 @@ def stored(item: dict) -> dict:
         STATE,
         replace(STATE, turn=TURN),
         replace(STATE, turn=Turn("t1", "m1", 1)),
-        replace(STATE, owner="alice", voice_until=START, queued=3),
+        replace(STATE, members={"bob": "read"}, listed_at=START, voice_until=START, queued=3),
     ],
 )
 def test_a_state_comes_back_as_it_was(state):
@@ -105,7 +105,7 @@ def test_what_says_nothing_is_not_stored():
 
 
 def test_a_state_is_small():
-    item = items.from_state(replace(STATE, turn=TURN, owner="x" * 128))
+    item = items.from_state(replace(STATE, turn=TURN, members={"x" * 128: "read"}))
     assert sum(len(name) + len(str(value)) for name, value in item.items()) < 1_024
 
 

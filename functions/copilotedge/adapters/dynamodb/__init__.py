@@ -1,8 +1,10 @@
-"""The conversation store on DynamoDB.
+"""The conversation store on DynamoDB, and the counters of what users use.
 
 ::
 
-    store        the requests                      the only part with I/O
+    store        the requests of conversations
+    usage        the requests of users' counters
+    calls        one request, and its failures
     changes      a change as transaction writes
     reading      items as snapshots; which items are dead
     items        domain values as items, and their keys
@@ -10,5 +12,6 @@
 """
 
 from copilotedge.adapters.dynamodb.store import DynamoDBStore
+from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
 
-__all__ = ["DynamoDBStore"]
+__all__ = ["DynamoDBStore", "DynamoDBUsage"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from copilotedge.adapters.dynamodb import items
 from copilotedge.adapters.dynamodb.attributes import key, plain
+from copilotedge.addresses import address_of_key
 from copilotedge.models import Change, Receipt
 
 
@@ -28,7 +29,18 @@ def writes_of(table: str, conversation_id: str, change: Change, now: int) -> lis
     if change.settings is not None:
         stored = items.from_settings(change.settings, change.state.life)
         writes.append(_put(table, key(conversation_id, items.SETTINGS), stored))
+    writes += _listing(table, conversation_id, change)
     return writes
+
+
+def _listing(table: str, conversation_id: str, change: Change) -> list[dict[str, Any]]:
+    """The conversation's entry in its owner's list, if it is due or to go."""
+    place = items.listing_key(address_of_key(conversation_id))
+    if change.removes_state:
+        return [_remove(table, place)]
+    if change.state.listed_at == (change.expected.listed_at if change.expected else 0):
+        return []
+    return [_put(table, place, items.from_listing(change.state))]
 
 
 def _swap(table: str, conversation_id: str, change: Change, now: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@
 ``CONN#<connection id>``   sockets
 =========================  =====================================================================
 
+A user's partition, ``USER#<user>``, lists their conversations (``CONV#<id>``), beside what ``usage`` counts.
+
 Read downwards from ``STATE``, the table gives the state, the settings, the queue and the newest messages in one query.
 """
 
@@ -20,9 +22,11 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from copilotedge.addresses import Address
 from copilotedge.models import (
     Connection,
     ConversationSettings,
+    Listing,
     Message,
     QueuedMessage,
     Receipt,
@@ -30,6 +34,7 @@ from copilotedge.models import (
     State,
     Turn,
 )
+from copilotedge.transitions import LIST_EVERY_MS
 
 Item = Mapping[str, Any]
 
@@ -39,6 +44,9 @@ QUEUE = "QUEUE#"
 MESSAGE = "MSG#"
 RECEIPT = "ID#"
 CONNECTION = "CONN#"
+USER = "USER#"
+USAGE = "USAGE"
+LISTED = "CONV#"
 
 MESSAGE_DAYS = 30
 """Safety net behind the janitor: nothing outlives its conversation by more."""
@@ -50,6 +58,16 @@ def partition(conversation_id: str) -> str:
     return f"CONV#{conversation_id}"
 
 
+def user_partition(user: str) -> str:
+    return f"{USER}{user}"
+
+
+def end_of_connection(now: int, token_expires: int) -> int:
+    """When a socket's row ends (s): with its token (ms; 0: never), or when API Gateway ends every socket."""
+    longest = now + CONNECTION_SECONDS
+    return min(longest, token_expires // 1000) if token_expires else longest
+
+
 def message_key(epoch: str, seq: int) -> str:
     return f"{MESSAGE}{epoch}#{seq:010d}"
 
@@ -59,13 +77,31 @@ def queue_key(queued: QueuedMessage) -> str:
 
 
 def from_state(state: State) -> dict[str, Any]:
-    return _lean(asdict(state) | {"turn": _lean(asdict(state.turn)) if state.turn else None})
+    turn = _lean(asdict(state.turn)) if state.turn else None
+    return _lean(asdict(state) | {"turn": turn, "members": dict(state.members) or None})
 
 
 def to_state(item: Item) -> State:
     turn = item.get("turn")
     known = _known(State, item) | {"turn": Turn(**_known(Turn, turn)) if turn else None}
     return State(**known)
+
+
+def listing_key(address: Address) -> dict[str, Any]:
+    return {"pk": user_partition(address.owner), "sk": f"{LISTED}{address.name}"}
+
+
+def from_listing(state: State) -> dict[str, Any]:
+    """Outlives the state by as much as it may lag behind it."""
+    return {
+        "created_at": state.created_at,
+        "last_activity": state.last_activity,
+        "expires_at": state.expires_at + LIST_EVERY_MS // 1000,
+    }
+
+
+def to_listing(item: Item) -> Listing:
+    return Listing(item["sk"].removeprefix(LISTED), int(item["created_at"]), int(item["last_activity"]))
 
 
 def from_settings(settings: ConversationSettings, life: str) -> dict[str, Any]:

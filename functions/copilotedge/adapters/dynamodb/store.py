@@ -7,19 +7,21 @@ nonce as their idempotency token, single writes recognise their own nonce in the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from copilotedge.adapters.dynamodb import items
 from copilotedge.adapters.dynamodb.attributes import item_of, key, key_of, plain
+from copilotedge.adapters.dynamodb.calls import call, pages, unavailable
 from copilotedge.adapters.dynamodb.changes import writes_of
 from copilotedge.adapters.dynamodb.reading import is_dead, is_whole, live, to_snapshot
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.models import (
     Change,
     Connection,
+    Listing,
     Message,
     Receipt,
     Snapshot,
@@ -40,13 +42,6 @@ _TRANSIENT = {
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 }
-_ANSWERS = {
-    "ConditionalCheckFailedException",
-    "TransactionCanceledException",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-}
-"""Errors of writes that their caller reads for itself."""
 
 
 class DynamoDBStore:
@@ -63,7 +58,7 @@ class DynamoDBStore:
         found: list[dict[str, Any]] = []
         limit = 2 + messages
         async for page in self._pages(
-            conversation_id,
+            items.partition(conversation_id),
             "sk BETWEEN :low AND :high",
             {":low": items.MESSAGE, ":high": items.STATE},
             limit + 20,
@@ -76,7 +71,7 @@ class DynamoDBStore:
 
     async def state(self, conversation_id: str) -> State | None:
         place = plain(key(conversation_id, items.STATE))
-        reply = await self._call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
+        reply = await call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
         return live(item_of(reply["Item"]), self._clock()) if "Item" in reply else None
 
     async def messages(
@@ -86,7 +81,8 @@ class DynamoDBStore:
         if before - 1 < after + 1:
             return ()
         found: list[dict[str, Any]] = []
-        async for page in self._pages(conversation_id, "sk BETWEEN :low AND :high", span, limit, not newest):
+        partition = items.partition(conversation_id)
+        async for page in self._pages(partition, "sk BETWEEN :low AND :high", span, limit, not newest):
             found += page
             if len(found) >= limit:
                 break
@@ -95,7 +91,7 @@ class DynamoDBStore:
 
     async def receipt(self, conversation_id: str, message_id: str) -> Receipt | None:
         place = plain(key(conversation_id, f"{items.RECEIPT}{message_id}"))
-        reply = await self._call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
+        reply = await call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
         return items.to_receipt(item_of(reply["Item"])) if "Item" in reply else None
 
     async def commit(self, conversation_id: str, change: Change) -> None:
@@ -108,7 +104,8 @@ class DynamoDBStore:
     async def sweep(self, conversation_id: str) -> int:
         """Reads upwards, so ``STATE`` comes last: what was listed before it, and it does not know, is dead for good."""
         found: list[dict[str, Any]] = []
-        async for page in self._pages(conversation_id, "", {}, 1000, True, "pk, sk, epoch, life, expires_at, seq"):
+        partition = items.partition(conversation_id)
+        async for page in self._pages(partition, "", {}, 1000, True, "pk, sk, epoch, life, expires_at, seq"):
             found += page
         state = next((item for item in found if item["sk"] == items.STATE), None)
         if state is not None and int(state["expires_at"]) * 1000 <= self._clock():
@@ -118,8 +115,9 @@ class DynamoDBStore:
         return len(dead)
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
-        item = items.from_connection(connection) | {"expires_at": self._clock() // 1000 + items.CONNECTION_SECONDS}
-        await self._call(
+        ends = items.end_of_connection(self._clock() // 1000, connection.token_expires)
+        item = items.from_connection(connection) | {"expires_at": ends}
+        await call(
             self._client.update_item,
             TableName=self._table,
             Key=plain(key(conversation_id, f"{items.CONNECTION}{connection.connection_id}")),
@@ -130,19 +128,28 @@ class DynamoDBStore:
 
     async def disconnect(self, conversation_id: str, connection_id: str) -> None:
         place = plain(key(conversation_id, f"{items.CONNECTION}{connection_id}"))
-        await self._call(self._client.delete_item, TableName=self._table, Key=place)
+        await call(self._client.delete_item, TableName=self._table, Key=place)
 
     async def connections(self, conversation_id: str) -> tuple[Connection, ...]:
         found: list[dict[str, Any]] = []
-        async for page in self._pages(conversation_id, "begins_with(sk, :low)", {":low": items.CONNECTION}, 1000, True):
+        partition = items.partition(conversation_id)
+        async for page in self._pages(partition, "begins_with(sk, :low)", {":low": items.CONNECTION}, 1000, True):
             found += page
         now = self._clock() // 1000
         return tuple(items.to_connection(item) for item in found if int(item["expires_at"]) > now)
 
+    async def listings(self, owner: str) -> tuple[Listing, ...]:
+        found: list[dict[str, Any]] = []
+        partition = items.user_partition(owner)
+        async for page in self._pages(partition, "begins_with(sk, :low)", {":low": items.LISTED}, 1000, True):
+            found += page
+        now = self._clock() // 1000
+        return tuple(items.to_listing(item) for item in found if int(item["expires_at"]) > now)
+
     async def _transact(self, writes: list[dict[str, Any]], change: Change) -> None:
         for attempt in range(TRANSACTION_TRIES):
             try:
-                await self._call(
+                await call(
                     self._client.transact_write_items,
                     TransactItems=writes,
                     ClientRequestToken=change.state.nonce,
@@ -153,7 +160,7 @@ class DynamoDBStore:
                 if any(reason == "ConditionalCheckFailed" for reason in reasons):
                     raise _refusal(reasons, change) from exc
                 if not _TRANSIENT & set(reasons):
-                    raise _unavailable(exc) from exc
+                    raise unavailable(exc) from exc
             await asyncio.sleep(0.02 * 2**attempt)
         raise StateChanged("Too many changes at once.")
 
@@ -161,12 +168,12 @@ class DynamoDBStore:
         ((kind, arguments),) = write.items()
         method = self._client.put_item if kind == "Put" else self._client.delete_item
         try:
-            await self._call(method, **arguments)
+            await call(method, **arguments)
         except ClientError as exc:
             if exc.response["Error"]["Code"] == "TransactionConflictException":
                 raise StateChanged("This conversation has changed.") from exc
             if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise _unavailable(exc) from exc
+                raise unavailable(exc) from exc
             refused: Any = exc.response.get("Item", {})
             if item_of(refused).get("nonce") != change.state.nonce:
                 raise StateChanged("This conversation has changed.") from exc
@@ -183,7 +190,7 @@ class DynamoDBStore:
     async def _delete_batch(self, keys: list[dict[str, Any]]) -> None:
         requests: Any = {self._table: [{"DeleteRequest": {"Key": key}} for key in keys]}
         for attempt in range(TRANSACTION_TRIES):
-            reply = await self._call(self._client.batch_write_item, RequestItems=requests)
+            reply = await call(self._client.batch_write_item, RequestItems=requests)
             requests = reply.get("UnprocessedItems")
             if not requests:
                 return
@@ -193,7 +200,7 @@ class DynamoDBStore:
     async def _delete_unchanged(self, item: dict[str, Any]) -> None:
         mark = "life" if item["sk"] == items.SETTINGS else "epoch"
         try:
-            await self._call(
+            await call(
                 self._client.delete_item,
                 TableName=self._table,
                 Key=plain(key_of(item)),
@@ -203,11 +210,11 @@ class DynamoDBStore:
             )
         except ClientError as exc:
             if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise _unavailable(exc) from exc
+                raise unavailable(exc) from exc
 
     async def _pages(
         self,
-        conversation_id: str,
+        partition: str,
         condition: str,
         values: dict[str, Any],
         limit: int,
@@ -217,30 +224,15 @@ class DynamoDBStore:
         arguments: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": f"pk = :pk AND {condition}" if condition else "pk = :pk",
-            "ExpressionAttributeValues": plain({":pk": items.partition(conversation_id)} | values),
+            "ExpressionAttributeValues": plain({":pk": partition} | values),
             "ScanIndexForward": forward,
             "ConsistentRead": True,
             "Limit": limit,
         }
         if projection:
             arguments["ProjectionExpression"] = projection
-        while True:
-            reply = await self._call(self._client.query, **arguments)
+        async for reply in pages(self._client.query, **arguments):
             yield [item_of(item) for item in reply["Items"]]
-            if "LastEvaluatedKey" not in reply:
-                return
-            arguments["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
-
-    async def _call(self, method: Callable[..., Any], **arguments: Any) -> Any:
-        """Run one request beside the event loop. ``ClientError`` of writes passes through, to be read by the caller."""
-        try:
-            return await asyncio.to_thread(method, **arguments)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] in _ANSWERS:
-                raise
-            raise _unavailable(exc) from exc
-        except BotoCoreError as exc:
-            raise StoreUnavailable("The store does not answer.", retry_after=1) from exc
 
 
 def _reasons(exc: ClientError) -> list[str]:
@@ -253,7 +245,3 @@ def _refusal(reasons: list[str], change: Change) -> StateChanged | ReceiptExists
     if change.receipt is not None and reasons[0] != "ConditionalCheckFailed":
         return ReceiptExists("This message id was taken before.")
     return StateChanged("This conversation has changed.")
-
-
-def _unavailable(exc: ClientError) -> StoreUnavailable:
-    return StoreUnavailable(f"The store refused: {exc.response['Error']['Code']}.", retry_after=1)
