@@ -11,16 +11,22 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from copilotedge import frames, openai_shapes, openapi, page, requests
-from copilotedge.errors import ConversationsDisabled, CopilotEdgeError, InvalidRequest, NotFound
-from copilotedge.http_errors import body_of, headers_of, status_of
-from copilotedge.models import ConversationSettings, State
+from copilotedge import frames, openai_shapes, openapi, page, requests, rest_shapes
+from copilotedge.callers import caller
+from copilotedge.door import Need
+from copilotedge.errors import ConversationsDisabled, CopilotEdgeError, InvalidRequest, NotFound, Unauthenticated
+from copilotedge.http_errors import body_of, headers_of, quota_headers, status_of
+from copilotedge.limits import Quota
+from copilotedge.models import ConversationSettings
 from copilotedge.replies import Pending
 from copilotedge.wiring import Application, application, now
 
 routes = APIGatewayHttpResolver()
 
 JSON = "application/json"
+EVENTS = "text/event-stream; charset=utf-8"
+HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "content-type": JSON}
+PUBLIC = {("GET", "/"), ("GET", "/health"), ("GET", "/openapi.json")}
 MARGIN_MS = 2_000
 """Kept of the function's time for saying something to the caller."""
 
@@ -31,26 +37,36 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve one request (API Gateway payload format 2.0) and log one line about it."""
-    routes.append_context(app=app)
-    answer = routes.resolve(event, context)
     http = event["requestContext"]["http"]
-    app.log.info("request", method=http["method"], path=event["rawPath"], status=answer["statusCode"])
+    routes.append_context(app=app, user="")
+    answer = _turn_away(app, event) or routes.resolve(event, context)
+    app.log.info(
+        "request", method=http["method"], route=rest_shapes.route_of(http["path"]), status=answer["statusCode"]
+    )
     return answer
+
+
+def _turn_away(app: Application, event: dict[str, Any]) -> dict[str, Any] | None:
+    """The answer to a caller without a good token, whatever is asked for; None for the others, and what is public."""
+    context = event["requestContext"]
+    if (context["http"]["method"], context["http"]["path"]) in PUBLIC or context["http"]["method"] == "OPTIONS":
+        return None
+    try:
+        who = caller((context.get("authorizer") or {}).get("lambda"), app.settings, now())
+    except Unauthenticated as exc:
+        return {"statusCode": 401, "headers": HEADERS | headers_of(exc), "body": frames.dump(body_of(exc)).decode()}
+    routes.append_context(user=who.user)
+    return None
 
 
 @routes.get("/")
 def chat_page() -> Response[str]:
-    return _file("index.html")
-
-
-@routes.get("/assets/<name>")
-def asset(name: str) -> Response[str]:
-    return _file(unquote(name))
-
-
-@routes.get("/config.json")
-def page_config() -> Response[Any]:
-    return _json(200, page.config(_app().settings))
+    settings = _app().settings
+    document = page.document(settings)
+    headers = page.headers(settings) | {"etag": document.etag}
+    if routes.current_event.headers.get("if-none-match") == document.etag:
+        return Response(304, document.content_type, "", headers)
+    return Response(200, document.content_type, document.text, headers)
 
 
 @routes.get("/health")
@@ -60,7 +76,7 @@ def health() -> Response[Any]:
 
 @routes.get("/openapi.json")
 def api_description() -> Response[Any]:
-    return _json(200, openapi.document())
+    return _json(200, openapi.document(_app().settings))
 
 
 @routes.post("/api/copilotedge")
@@ -69,45 +85,63 @@ def chat() -> Response[Any]:
     request = requests.parse_chat(_body(), app.settings)
     key = routes.current_event.headers.get("idempotency-key", "")
     message_id = requests.check_message_id(key) if key else ""
-    reply = app.run(app.replies.reply(request, _arrival(), _deadline(app), message_id))
+    known_as = request.conversation_id or app.settings.default_conversation_id
+    if not app.settings.enable_conversations:
+        known_as = ""
+    conversation_id = app.run(app.door.open(_user(), known_as, "write")) if known_as else ""
+    reply = app.run(app.replies.reply(request, _user(), conversation_id, _arrival(), _deadline(app), message_id))
+    quota = _quota(reply.quota)
     if isinstance(reply, Pending):
-        return _pending(reply)
+        return _pending(reply, known_as, quota)
     if request.stream:
-        return Response(200, "text/event-stream; charset=utf-8", openai_shapes.event_stream(reply))
-    return _json(200, openai_shapes.completion(reply))
+        events = openai_shapes.event_stream(reply, known_as)
+        return Response(200, EVENTS, events, {**HEADERS, **quota, "content-type": EVENTS})
+    return _json(200, openai_shapes.completion(reply, known_as), quota)
+
+
+@routes.get("/conversations")
+def list_conversations() -> Response[Any]:
+    app = _app()
+    if not app.settings.enable_conversations:
+        raise ConversationsDisabled("Conversations are not enabled.")
+    query = routes.current_event.query_string_parameters or {}
+    limit = requests.parse_count(query.get("limit"), "limit", 20, 1, app.settings.max_history_page)
+    found = app.run(app.users.conversations(_user(), limit, query.get("cursor") or ""))
+    body = {
+        "conversations": [rest_shapes.listed(app.settings, entry) for entry in found.entries],
+        "nextCursor": found.cursor or None,
+    }
+    return _json(200, body)
+
+
+@routes.delete("/users/me")
+def forget_me() -> Response[Any]:
+    app = _app()
+    app.run(app.users.ask_to_forget(_user()))
+    return _json(202, {"status": "deleting"})
 
 
 @routes.get("/conversation/<conversation_id>/messages")
 def read_messages(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, known_as, conversation_id = _conversation(conversation_id, "read")
     query = routes.current_event.query_string_parameters or {}
-    limit = requests.parse_count(query.get("limit"), "limit", 50, 1, 100)
+    most = app.settings.max_history_page
+    limit = requests.parse_count(query.get("limit"), "limit", min(50, most), 1, most)
     before = requests.parse_count(query.get("before"), "before", 0, 0, 10**12)
     after = requests.parse_count(query.get("after"), "after", -1, 0, 10**12)
     if before and after >= 0:
         raise InvalidRequest("Give before or after, not both.", code="invalid_parameter")
     found = app.run(app.conversations.page(conversation_id, limit, before, after if after >= 0 else None))
-    state = found.state
-    turn = state.turn if state and state.turn and not state.turn.closing else None
-    running = {"turnId": turn.turn_id, "messageId": turn.message_id, "attempt": turn.attempt} if turn else None
-    return _json(
-        200,
-        {
-            "conversationId": conversation_id,
-            "epoch": state.epoch if state else "",
-            "messages": [frames.history_entry(message) for message in found.messages],
-            "totalTokens": state.total_tokens if state else 0,
-            "hasMore": found.more,
-            "turn": running,
-        },
-    )
+    return _json(200, rest_shapes.history(known_as, found))
 
 
 @routes.post("/conversation/<conversation_id>/messages")
 def append_message(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, _, conversation_id = _conversation(conversation_id, "write")
     request = requests.parse_append(_body(), app.settings)
-    message, state = app.run(app.conversations.append(conversation_id, request.role, request.content, request.tokens))
+    message, state = app.run(
+        app.conversations.append(conversation_id, request.role, request.content, request.tokens, _user())
+    )
     news = frames.chat(message, state.epoch)
     app.run(app.sockets.announce(conversation_id, news, voice_until=state.voice_until))
     return _json(200, {"success": True, "message": frames.history_entry(message)})
@@ -115,7 +149,7 @@ def append_message(conversation_id: str) -> Response[Any]:
 
 @routes.post("/conversation/<conversation_id>/clear")
 def clear(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, _, conversation_id = _conversation(conversation_id, "write")
     cleared = app.run(app.conversations.clear(conversation_id))
     app.run(app.sockets.tell_cleared(conversation_id, cleared))
     return _json(200, {"success": True})
@@ -123,20 +157,20 @@ def clear(conversation_id: str) -> Response[Any]:
 
 @routes.post("/conversation/<conversation_id>/cancel")
 def cancel(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, _, conversation_id = _conversation(conversation_id, "write")
     return _json(200, {"success": True, "cancelled": bool(app.run(app.conversations.cancel(conversation_id)))})
 
 
 @routes.get("/conversation/<conversation_id>/state")
 def read_state(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, known_as, conversation_id = _conversation(conversation_id, "read")
     state, settings = app.run(app.conversations.settings(conversation_id))
-    return _json(200, _state_body(app, conversation_id, state, settings))
+    return _json(200, rest_shapes.conversation_state(app.settings, known_as, state, settings))
 
 
 @routes.put("/conversation/<conversation_id>/state")
 def update_state(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, known_as, conversation_id = _conversation(conversation_id, "write")
     update = requests.parse_state_update(_body(), app.settings)
 
     def apply(stored: ConversationSettings) -> ConversationSettings:
@@ -148,12 +182,30 @@ def update_state(conversation_id: str) -> Response[Any]:
         )
 
     state, settings = app.run(app.conversations.store_settings(conversation_id, apply))
-    return _json(200, {"success": True, "state": _state_body(app, conversation_id, state, settings)})
+    return _json(
+        200, {"success": True, "state": rest_shapes.conversation_state(app.settings, known_as, state, settings)}
+    )
+
+
+@routes.get("/conversation/<conversation_id>/members")
+def read_members(conversation_id: str) -> Response[Any]:
+    app, known_as, conversation_id = _conversation(conversation_id, "own")
+    return _json(
+        200, rest_shapes.members(known_as, conversation_id, app.run(app.conversations.members(conversation_id)))
+    )
+
+
+@routes.put("/conversation/<conversation_id>/members")
+def share(conversation_id: str) -> Response[Any]:
+    app, known_as, conversation_id = _conversation(conversation_id, "own")
+    members = requests.parse_members(_body(), app.settings)
+    app.run(app.sockets.share(conversation_id, members))
+    return _json(200, rest_shapes.members(known_as, conversation_id, members))
 
 
 @routes.delete("/conversation/<conversation_id>")
 def delete(conversation_id: str) -> Response[Any]:
-    app, conversation_id = _conversation(conversation_id)
+    app, _, conversation_id = _conversation(conversation_id, "own")
     cleared = app.run(app.conversations.delete(conversation_id))
     app.run(app.sockets.tell_cleared(conversation_id, cleared))
     return _json(200, {"success": True})
@@ -185,12 +237,18 @@ def _app() -> Application:
     return app
 
 
-def _conversation(raw_id: str) -> tuple[Application, str]:
-    """The application and the id of the path, once conversations are enabled and the id is well-formed."""
+def _user() -> str:
+    user: str = routes.context["user"]
+    return user
+
+
+def _conversation(raw_id: str, need: Need) -> tuple[Application, str, str]:
+    """The application, the id as the caller gave it, and the conversation's key, once the caller may do this there."""
     app = _app()
     if not app.settings.enable_conversations:
         raise ConversationsDisabled("Conversations are not enabled.")
-    return app, requests.check_conversation_id(unquote(raw_id))
+    known_as = unquote(raw_id)
+    return app, known_as, app.run(app.door.open(_user(), known_as, need))
 
 
 def _body() -> str:
@@ -209,44 +267,14 @@ def _deadline(app: Application) -> int:
     return now() + min(int(app.settings.rest_time_budget_seconds * 1000), left)
 
 
-def _pending(pending: Pending) -> Response[Any]:
-    messages = f"conversation/{pending.conversation_id}/messages"
-    body = {
-        "status": "pending",
-        "conversationId": pending.conversation_id,
-        "turnId": pending.turn_id,
-        "messageId": pending.message_id,
-        "messagesUrl": f"/{messages}",
-    }
-    return _json(202, body, {"location": f"../{messages}", "retry-after": "5"})
+def _pending(pending: Pending, known_as: str, headers: dict[str, str]) -> Response[Any]:
+    body = rest_shapes.pending(pending, known_as)
+    return _json(202, body, {"location": f"..{body['messagesUrl']}", "retry-after": "5", **headers})
 
 
-def _state_body(
-    app: Application, conversation_id: str, state: State | None, settings: ConversationSettings
-) -> dict[str, Any]:
-    return {
-        "conversationId": conversation_id,
-        "userId": settings.user_id or None,
-        "model": settings.model or app.settings.model,
-        "context": dict(settings.context),
-        "messageCount": min(state.message_count, app.settings.max_stored_messages) if state else 0,
-        "queued": state.queued if state else 0,
-        "totalTokens": state.total_tokens if state else 0,
-        "createdAt": state.created_at if state else None,
-        "lastActivity": state.last_activity if state else None,
-    }
-
-
-def _file(name: str) -> Response[str]:
-    found = page.file(name)
-    if found is None:
-        raise NotFound("There is no such file.", code="route_not_found")
-    headers = page.headers(_app().settings) | {"etag": found.etag}
-    if routes.current_event.headers.get("if-none-match") == found.etag:
-        return Response(304, found.content_type, "", headers)
-    return Response(200, found.content_type, found.text, headers)
+def _quota(quota: Quota) -> dict[str, str]:
+    return quota_headers(quota.limit, quota.remaining, quota.reset_seconds) if quota.limit else {}
 
 
 def _json(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response[Any]:
-    security = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return Response(status, JSON, frames.dump(body).decode(), {**security, **(headers or {})})
+    return Response(status, JSON, frames.dump(body).decode(), {**HEADERS, **(headers or {})})

@@ -17,14 +17,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
-    """Run the turns of a conversation, stand by while another does, or sweep it.
+    """Run the turns of a conversation, stand by while another does, sweep it, or forget a user.
 
     The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
-    Events, all with ``conversationId``: ``{"action": "run_turn", "turnId", "connectionId"?}``,
-    ``{"action": "stand_by"}`` and ``{"action": "sweep"}``. Raises on anything unforeseen, for Lambda to repeat the
-    event; doing the same twice is harmless.
+    Events: ``{"action": "forget_user", "user"}``; and with a ``conversationId``
+    ``{"action": "run_turn", "turnId", "connectionId"?}``, ``{"action": "stand_by"}`` and ``{"action": "sweep"}``.
+    Raises on anything unforeseen, for Lambda to repeat the event; doing the same twice is harmless.
     """
+    if event["action"] == "forget_user":
+        app.log.info("user_forgotten", conversations=app.run(app.users.forget(event["user"])))
+        return
     conversation_id = event["conversationId"]
     if event["action"] == "sweep":
         deleted = app.run(app.store.sweep(conversation_id))

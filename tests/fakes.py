@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from copilotedge.conversations import Conversations
+from copilotedge.door import Door
+from copilotedge.limits import Limits
 from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, Usage
 from copilotedge.ports import Clock, ConversationStore
 from copilotedge.replies import Replies
@@ -16,7 +18,9 @@ from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
 from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
+from copilotedge.users import Users
 from tests.memory_store import MemoryStore
+from tests.memory_usage import MemoryUsage
 
 START = 1_800_000_000_000
 
@@ -71,6 +75,7 @@ class FakeGateway:
 
     frames: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    closed: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
 
     async def post(self, connection_id: str, frame: bytes) -> bool:
@@ -81,6 +86,10 @@ class FakeGateway:
             return False
         self.frames.setdefault(connection_id, []).append(json.loads(frame))
         return True
+
+    async def disconnect(self, connection_id: str) -> None:
+        self.closed.append(connection_id)
+        self.gone.add(connection_id)
 
     def kinds(self, connection_id: str) -> list[str]:
         """The frames of a socket in short: ``chat:user``, ``status:thinking``, ``delta``, ``error:<code>``."""
@@ -98,6 +107,7 @@ class FakeWaker:
     pending: list[tuple[str, str, str]] = field(default_factory=list)
     standing_by: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
         self.pending.append((conversation_id, turn_id, connection_id))
@@ -107,6 +117,9 @@ class FakeWaker:
 
     async def sweep(self, conversation_id: str) -> None:
         self.swept.append(conversation_id)
+
+    async def forget_user(self, user: str) -> None:
+        self.forgotten.append(user)
 
 
 @dataclass
@@ -138,13 +151,35 @@ class World:
         )
         self.store: Any = store(self.clock) if store else MemoryStore(self.clock, self.settings.max_stored_messages)
         self.model, self.gateway, self.waker, self.log = FakeModel(), FakeGateway(), FakeWaker(), FakeLog()
+        self.usage = MemoryUsage(self.clock, self.store)
+        self.limits = Limits(self.usage, self.settings, self.clock)
         window = self.settings.snapshot_messages
-        self.conversations = Conversations(self.store, self.waker, self.rules, window, self.clock, self.log)
-        self.runner = TurnRunner(
-            self.store, self.model, self.gateway, self.waker, self.settings, self.rules, self.clock, self.log
+        self.conversations = Conversations(
+            self.store, self.waker, self.limits, self.rules, window, self.clock, self.log
         )
-        self.replies = Replies(self.conversations, self.runner, self.model, self.settings, self.clock)
-        self.sockets = Sockets(self.conversations, self.store, self.gateway, self.settings, self.clock, self.log)
+        self.runner = TurnRunner(
+            self.store,
+            self.model,
+            self.gateway,
+            self.waker,
+            self.limits,
+            self.settings,
+            self.rules,
+            self.clock,
+            self.log,
+        )
+        self.replies = Replies(self.conversations, self.runner, self.model, self.limits, self.settings, self.clock)
+        self.sockets = Sockets(
+            self.conversations,
+            self.store,
+            self.gateway,
+            Door(self.store),
+            self.limits,
+            self.settings,
+            self.clock,
+            self.log,
+        )
+        self.users = Users(self.store, self.usage, self.conversations, self.sockets, self.gateway, self.waker, self.log)
 
     @property
     def deadline(self) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from copilotedge.addresses import address_of_key
 from copilotedge.errors import ReceiptExists, StateChanged
 from copilotedge.models import (
     Change,
     Connection,
     ConversationSettings,
+    Listing,
     Message,
     QueuedMessage,
     Receipt,
@@ -16,6 +18,7 @@ from copilotedge.models import (
     State,
 )
 from copilotedge.ports import Clock
+from copilotedge.transitions import LIST_EVERY_MS
 
 
 @dataclass
@@ -27,6 +30,8 @@ class _Conversation:
     queue: dict[str, QueuedMessage] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
+    listing: Listing | None = None
+    listed_until: int = 0
 
 
 class MemoryStore:
@@ -76,6 +81,12 @@ class MemoryStore:
                 raise ReceiptExists("This message id was taken before.")
             of.receipts[change.receipt.message_id] = change.receipt
         self._apply(of, change)
+        self._list(of, conversation_id, change)
+
+    async def listings(self, owner: str) -> tuple[Listing, ...]:
+        now = self._clock() // 1000
+        own = [of for key, of in self._conversations.items() if address_of_key(key).owner == owner]
+        return tuple(of.listing for of in own if of.listing and of.listed_until > now)
 
     async def sweep(self, conversation_id: str) -> int:
         of, state = self._of(conversation_id), await self.state(conversation_id)
@@ -97,10 +108,20 @@ class MemoryStore:
         self._of(conversation_id).connections.pop(connection_id, None)
 
     async def connections(self, conversation_id: str) -> tuple[Connection, ...]:
-        return tuple(self._of(conversation_id).connections.values())
+        now = self._clock()
+        listed = self._of(conversation_id).connections.values()
+        return tuple(one for one in listed if not one.token_expires or one.token_expires // 1000 > now // 1000)
 
     def _of(self, conversation_id: str) -> _Conversation:
         return self._conversations.setdefault(conversation_id, _Conversation())
+
+    def _list(self, of: _Conversation, conversation_id: str, change: Change) -> None:
+        if change.removes_state:
+            of.listing = None
+        elif change.state.listed_at != (change.expected.listed_at if change.expected else 0):
+            name = address_of_key(conversation_id).name
+            of.listing = Listing(name, change.state.created_at, change.state.last_activity)
+            of.listed_until = change.state.expires_at + LIST_EVERY_MS // 1000
 
     def _apply(self, of: _Conversation, change: Change) -> None:
         of.state = None if change.removes_state else change.state

@@ -136,7 +136,7 @@ async def test_messages_of_an_earlier_epoch_are_invisible(store):
 
 async def test_a_removed_state_ends_the_conversation(store):
     state = await put(store, first())
-    await store.commit("c", Change(state, state, removes_state=True))
+    await store.commit("c", Change(state, next_state(state), removes_state=True))
     assert await store.state("c") is None
 
 
@@ -182,7 +182,7 @@ async def test_a_sweep_of_an_ended_conversation_deletes_all_of_it(store):
     receipt = Receipt("id", "t", "print", state.epoch)
     await put(store, state, message(1), message(2), queued=(waiting(state, "1"),), receipt=receipt)
     await store.connect("c", Connection("socket"))
-    await store.commit("c", Change(state, state, removes_state=True))
+    await store.commit("c", Change(state, next_state(state), removes_state=True))
     assert await store.sweep("c") == 5
     assert await store.connections("c") == ()
     assert await store.receipt("c", "id") is None

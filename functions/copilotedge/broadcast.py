@@ -9,7 +9,7 @@ from copilotedge import frames
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.models import Connection, Resume
-from copilotedge.ports import ConversationStore, Gateway, Log
+from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 
 LONGEST_FLUSH_SECONDS = 60.0
 MAX_BACKLOG = 1000
@@ -24,13 +24,21 @@ class Channel:
     """
 
     def __init__(
-        self, conversation_id: str, store: ConversationStore, gateway: Gateway, log: Log, also: str = ""
+        self,
+        conversation_id: str,
+        store: ConversationStore,
+        gateway: Gateway,
+        clock: Clock,
+        log: Log,
+        also: str = "",
     ) -> None:
         self._conversation_id = conversation_id
         self._store = store
         self._gateway = gateway
+        self._clock = clock
         self._log = log
         self._also = also
+        self._ends: dict[str, int] = {}
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
@@ -62,6 +70,7 @@ class Channel:
         """
         if self._early is not None:
             self._granted |= {connection.resume.nonce for connection in connections if connection.resume}
+        self._ends |= {connection.connection_id: connection.token_expires for connection in connections}
         present = {connection.connection_id for connection in connections} | ({self._also} - {""})
         for connection_id in sorted(present - self._outboxes.keys()):
             self._outboxes[connection_id] = outbox = _Outbox(connection_id, self)
@@ -112,13 +121,19 @@ class Channel:
         if not self.may_speak():
             return True
         try:
-            if await self._gateway.post(connection_id, data):
+            if self._has_ended(connection_id):
+                await self._gateway.disconnect(connection_id)
+            elif await self._gateway.post(connection_id, data):
                 self._posted += 1
                 return True
             await self._store.disconnect(self._conversation_id, connection_id)
         except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
             self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
         return False
+
+    def _has_ended(self, connection_id: str) -> bool:
+        """Whether the token that opened this socket has expired."""
+        return 0 < self._ends.get(connection_id, 0) <= self._clock()
 
 
 class _Outbox:

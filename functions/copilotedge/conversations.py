@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from copilotedge import transitions
+from copilotedge.admission import Admission, admission
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.histories import texts_of, unknown_of
+from copilotedge.limits import Limits
 from copilotedge.models import (
     Change,
     Connection,
     ConversationSettings,
+    MemberRole,
     Message,
     PromptMessage,
     Resume,
@@ -43,10 +46,18 @@ class Conversations:
     """Commands and queries of clients. Stateless: one instance serves all conversations."""
 
     def __init__(
-        self, store: ConversationStore, waker: Waker, rules: Rules, window: int, clock: Clock, log: Log
+        self,
+        store: ConversationStore,
+        waker: Waker,
+        limits: Limits,
+        rules: Rules,
+        window: int,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._store = store
         self._waker = waker
+        self._limits = limits
         self._rules = rules
         self._window = window
         self._clock = clock
@@ -58,9 +69,14 @@ class Conversations:
         """Take a user message: its turn begins, or it waits in the queue, or it was taken before.
 
         ``brought`` is history that the client sent along; what of it the log has already is not stored again.
-        Raises ``Conflict`` and ``QueueFull``.
+        Raises ``Conflict`` and ``LimitExceeded``.
         """
+        async with admission(self._limits, submission.user) as admitted:
+            return await self._submit(conversation_id, submission, brought, admitted)
 
+    async def _submit(
+        self, conversation_id: str, submission: Submission, brought: Sequence[PromptMessage], admitted: Admission
+    ) -> Submitted:
         def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated | None, Change | None]:
             new = unknown_of(brought, texts_of(snapshot))
             if len(new) > IMPORT_BATCH:
@@ -69,27 +85,28 @@ class Conversations:
             return outcome, None if isinstance(outcome, Repeated) else outcome.change
 
         try:
-            outcome, change, snapshot = await self._swap(conversation_id, decide)
+            outcome, change, snapshot = await self._swap(conversation_id, decide, admitted)
             while outcome is None:
                 outcome, change, snapshot = await self._swap(conversation_id, decide)
         except ReceiptExists:
             outcome, change = await self._find_receipt(conversation_id, submission), None
             snapshot = Snapshot()
         await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
-        return _submitted(conversation_id, submission, outcome, snapshot)
+        return replace(_submitted(conversation_id, submission, outcome, snapshot), quota=await admitted)
 
     async def wake(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
         await self._waker.run_turn(conversation_id, turn_id, connection_id)
 
-    async def regenerate(self, conversation_id: str, holder: str = "") -> Submitted:
-        """Begin a turn that answers the last question once more. Raises ``Conflict``."""
+    async def regenerate(self, conversation_id: str, user: str = "", holder: str = "") -> Submitted:
+        """Begin a turn that answers the last question once more. Raises ``Conflict`` and ``LimitExceeded``."""
         turn_id = transitions.new_id()
 
         def decide(snapshot: Snapshot) -> tuple[Began, Change]:
-            began = transitions.regenerate(snapshot, turn_id, holder, self._rules, self._clock())
+            began = transitions.regenerate(snapshot, turn_id, holder, user, self._rules, self._clock())
             return began, began.change
 
-        began, _, snapshot = await self._swap(conversation_id, decide)
+        async with admission(self._limits, user) as admitted:
+            began, _, snapshot = await self._swap(conversation_id, decide, admitted)
         run = run_of(conversation_id, snapshot, began.change) if holder else None
         return Submitted(turn_id, began.turn.message_id, run=run)
 
@@ -160,14 +177,20 @@ class Conversations:
         own, change, _ = await self._swap(conversation_id, decide)
         return own, change.state if change else None
 
-    async def append(self, conversation_id: str, role: Role, content: str, tokens: int) -> tuple[Message, State]:
-        """Store a message without answering it; the caller announces it. Raises ``Conflict`` while a turn runs."""
+    async def append(
+        self, conversation_id: str, role: Role, content: str, tokens: int, user: str = ""
+    ) -> tuple[Message, State]:
+        """Store a message without answering it; the caller announces it.
+
+        Raises ``Conflict`` while a turn runs, and ``LimitExceeded``.
+        """
 
         def decide(snapshot: Snapshot) -> tuple[Change, Change]:
             change = transitions.append(snapshot, role, content, tokens, self._rules, self._clock())
             return change, change
 
-        change, _, _ = await self._swap(conversation_id, decide)
+        async with admission(self._limits, user) as admitted:
+            change, _, _ = await self._swap(conversation_id, decide, admitted)
         if self._rules.evicts_at(change.state.seq):
             await self._waker.sweep(conversation_id)
         return change.messages[0], change.state
@@ -186,6 +209,18 @@ class Conversations:
 
         stored, _, _ = await self._swap(conversation_id, decide)
         return stored
+
+    async def members(self, conversation_id: str) -> Mapping[str, MemberRole]:
+        state = await self._store.state(conversation_id)
+        return state.members if state else {}
+
+    async def share(self, conversation_id: str, members: Mapping[str, MemberRole]) -> None:
+        """Let exactly these users in, besides the owner. Whose sockets have to go is the caller's matter."""
+
+        def decide(snapshot: Snapshot) -> tuple[None, Change]:
+            return None, transitions.share(snapshot, members, self._rules, self._clock())
+
+        await self._swap(conversation_id, decide)
 
     async def page(self, conversation_id: str, limit: int, before: int = 0, after: int | None = None) -> Page:
         """The newest ``limit`` messages; those before ``before``, or the oldest ones after ``after``, if given."""
@@ -234,12 +269,20 @@ class Conversations:
         )
 
     async def _swap(
-        self, conversation_id: str, decide: Callable[[Snapshot], tuple[_Outcome, Change | None]]
+        self,
+        conversation_id: str,
+        decide: Callable[[Snapshot], tuple[_Outcome, Change | None]],
+        admitted: Admission | None = None,
     ) -> tuple[_Outcome, Change | None, Snapshot]:
-        """Read, decide, commit; again where another change came first. ``decide`` gives None for nothing to change."""
+        """Read, decide, commit; again where another change came first. ``decide`` gives None for nothing to change.
+
+        Nothing is committed before the user is admitted, which goes on beside the first read.
+        """
         for lost in range(MAX_LOST_RACES):
             snapshot = await self._store.snapshot(conversation_id, self._window)
             outcome, change = decide(snapshot)
+            if admitted is not None:
+                await admitted
             if change is None:
                 return outcome, None, snapshot
             try:

@@ -5,10 +5,13 @@
     CopilotEdgeError                 code
     ├── InvalidRequest               invalid_request, invalid_json, unknown_type, ...     the caller's input
     │   └── RequestTooLarge          message_too_large, request_too_large, frame_too_large
+    ├── Unauthenticated              token_missing, token_invalid, token_expired, token_not_yet_valid
+    ├── Forbidden                    read_only, not_owner
     ├── NotFound                     not_found, route_not_found
     ├── MethodNotAllowed             method_not_allowed
     ├── Conflict                     turn_running, message_id_reused, nothing_to_regenerate
-    ├── QueueFull                    queue_full
+    ├── LimitExceeded                rate_limited, token_budget_spent, too_many_sockets
+    │   └── QueueFull                queue_full
     ├── ConversationsDisabled        conversations_disabled
     ├── TurnFailed                   turn_failed, turn_cancelled
     ├── ModelError                   the model's side
@@ -51,6 +54,14 @@ class RequestTooLarge(InvalidRequest):
     code = "request_too_large"
 
 
+class Unauthenticated(CopilotEdgeError):
+    code = "token_invalid"
+
+
+class Forbidden(CopilotEdgeError):
+    code = "not_owner"
+
+
 class NotFound(CopilotEdgeError):
     code = "not_found"
 
@@ -63,7 +74,17 @@ class Conflict(CopilotEdgeError):
     code = "conflict"
 
 
-class QueueFull(CopilotEdgeError):
+class LimitExceeded(CopilotEdgeError):
+    """``limit`` is the number that was reached; ``retry_after`` (s) tells when there is room again."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, code: str = "", retry_after: int | None = None, limit: int = 0) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.limit = limit
+
+
+class QueueFull(LimitExceeded):
     code = "queue_full"
 
 

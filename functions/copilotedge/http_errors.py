@@ -9,11 +9,13 @@ from copilotedge import errors
 _STATUSES: list[tuple[type[errors.CopilotEdgeError], int]] = [
     (errors.RequestTooLarge, 413),
     (errors.InvalidRequest, 400),
+    (errors.Unauthenticated, 401),
+    (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.ConversationsDisabled, 404),
     (errors.MethodNotAllowed, 405),
     (errors.Conflict, 409),
-    (errors.QueueFull, 429),
+    (errors.LimitExceeded, 429),
     (errors.ModelRequestRejected, 400),
     (errors.ModelQuotaExhausted, 503),
     (errors.ModelOutOfCapacity, 503),
@@ -37,4 +39,17 @@ def body_of(exc: errors.CopilotEdgeError) -> dict[str, Any]:
 
 
 def headers_of(exc: errors.CopilotEdgeError) -> dict[str, str]:
-    return {} if exc.retry_after is None else {"retry-after": str(exc.retry_after)}
+    headers = {} if exc.retry_after is None else {"retry-after": str(exc.retry_after)}
+    if isinstance(exc, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(exc, errors.LimitExceeded) and exc.limit:
+        headers |= quota_headers(exc.limit, 0, exc.retry_after or 0)
+    return headers
+
+
+def quota_headers(limit: int, remaining: int, reset_seconds: int) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit": str(limit),
+        "x-ratelimit-remaining": str(remaining),
+        "x-ratelimit-reset": str(reset_seconds),
+    }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["user", "assistant", "system"]
+MemberRole = Literal["read", "write"]
 MessageStatus = Literal["complete", "incomplete", "cancelled", "failed"]
 
 
@@ -53,7 +54,7 @@ class Turn:
     ``attempt`` counts the holders so far: 0 means that no one has claimed it yet. Only the holder named here may post
     the turn's words or commit its answer, and only before ``lease_until``. ``closing`` is set by a clear: the holder
     announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again. With
-    ``has_standby`` a worker waits beside the holder, in case it dies.
+    ``has_standby`` a worker waits beside the holder, in case it dies. ``user`` asked, and is charged for the answer.
     """
 
     turn_id: str
@@ -70,6 +71,7 @@ class Turn:
     model: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
+    user: str = ""
 
     def is_held(self, now: int) -> bool:
         return self.lease_until > now
@@ -83,7 +85,8 @@ class State:
     both are time-ordered, and ``epoch`` is part of every message's key. ``nonce`` names the write that made this
     version, so that a writer whose connection broke can tell whether it was its own. ``expires_at`` is in seconds, as
     DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen to a running turn. Until
-    ``voice_until`` the holder of the turn before may still be posting its last frames.
+    ``voice_until`` the holder of the turn before may still be posting its last frames. ``members`` are the users that
+    the owner shares it with. ``listed_at`` is when it was last written into its owner's list of conversations.
     """
 
     version: int
@@ -99,7 +102,8 @@ class State:
     expires_at: int
     voice_until: int = 0
     listeners: int = 0
-    owner: str = ""
+    listed_at: int = 0
+    members: Mapping[str, MemberRole] = field(default_factory=dict)
     turn: Turn | None = None
 
     def is_expired(self, now: int) -> bool:
@@ -129,6 +133,7 @@ class QueuedMessage:
     model: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +180,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One socket in a conversation. ``resume`` asks the turn's holder for the text so far (see frames: resume)."""
+    """One socket in a conversation. ``resume`` asks the turn's holder for the text so far (see frames: resume).
+
+    From ``token_expires`` (0: never) it is sent nothing any more.
+    """
 
     connection_id: str
     user: str = ""
     connected_at: int = 0
     resume: Resume | None = None
+    token_expires: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,14 @@ class Resume:
     turn_id: str
     offset: int
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a user has used: messages, slot by slot, and the day's tokens."""
+
+    messages: Mapping[int, int]
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +243,12 @@ class Finished:
 
 
 ModelEvent = TextDelta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A conversation in its owner's list. ``last_activity`` may lag behind the conversation's own by minutes."""
+
+    name: str
+    created_at: int
+    last_activity: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from copilotedge.limits import UNLIMITED, Quota
 from copilotedge.models import Message, QueuedMessage, State, Turn
 from copilotedge.runs import Run
 
@@ -19,13 +20,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it."""
+    """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it.
+
+    ``quota`` is what its sender may still send.
+    """
 
     turn_id: str
     message_id: str
     position: int = 0
     repeated: bool = False
     run: Run | None = None
+    quota: Quota = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

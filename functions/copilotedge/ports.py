@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
-from copilotedge.models import Change, Connection, Message, ModelEvent, ModelRequest, Receipt, Snapshot, State
+from copilotedge.identity import Identity
+from copilotedge.models import (
+    Change,
+    Connection,
+    Listing,
+    Message,
+    ModelEvent,
+    ModelRequest,
+    Receipt,
+    Snapshot,
+    State,
+    Tally,
+)
 
 Clock = Callable[[], int]
 """Milliseconds since the epoch."""
+
+EVERYBODY = ""
+"""The account of the whole stack, where a user is asked for; no user has this name."""
 
 
 class ConversationStore(Protocol):
@@ -35,6 +50,10 @@ class ConversationStore(Protocol):
         """Apply ``change`` whole or raise ``StateChanged`` or ``ReceiptExists``; safe to repeat after a time-out."""
         ...
 
+    async def listings(self, owner: str) -> tuple[Listing, ...]:
+        """The owner's conversations, in no order; some may be gone already."""
+        ...
+
     async def sweep(self, conversation_id: str) -> int:
         """Delete every item that the conversation can no longer show; returns how many were deleted."""
         ...
@@ -46,6 +65,48 @@ class ConversationStore(Protocol):
     async def disconnect(self, conversation_id: str, connection_id: str) -> None: ...
 
     async def connections(self, conversation_id: str) -> tuple[Connection, ...]: ...
+
+
+class UsageStore(Protocol):
+    """Counts what users use. Slots and days are numbers that grow with time; the past may be forgotten.
+
+    Every method raises ``StoreUnavailable`` when the store does not answer after its own retries. A write that is
+    repeated because its answer was lost may then count twice.
+    """
+
+    async def take(self, user: str, slot: int, oldest: int, day: int) -> Tally:
+        """Count a message in ``slot``, and tell what is counted since ``oldest``, later slots too.
+
+        Slots more than one before ``oldest`` may be forgotten, and the days before ``day``.
+        """
+        ...
+
+    async def give_back(self, user: str, slot: int, day: int) -> None:
+        """Take one message of ``slot`` off again."""
+        ...
+
+    async def spend(self, user: str, day: int, tokens: int) -> None: ...
+
+    async def tokens(self, user: str, day: int) -> int: ...
+
+    async def open_socket(self, user: str, connection_id: str, token_expires: int) -> None:
+        """Counts until it is closed, its token expires (ms; 0: never) or it has lived as long as sockets can."""
+        ...
+
+    async def close_socket(self, user: str, connection_id: str) -> None: ...
+
+    async def sockets_of_user(self, user: str) -> int: ...
+
+    async def sockets_of_conversation(self, conversation_id: str) -> int:
+        """Those that the ``ConversationStore`` lists."""
+        ...
+
+    async def forget(self, user: str) -> tuple[str, ...]:
+        """Delete the list of the user's sockets, and tell which they were.
+
+        The counters stay till the day is over: who could delete them could lift the limits.
+        """
+        ...
 
 
 class Model(Protocol):
@@ -66,6 +127,10 @@ class Gateway(Protocol):
         """False when the socket is gone for good. Throttling is retried within; other failures raise ``OSError``."""
         ...
 
+    async def disconnect(self, connection_id: str) -> None:
+        """Close the socket, if it is still there. Raises ``OSError``."""
+        ...
+
 
 class Waker(Protocol):
     """Asks a worker, durably and asynchronously, to look after a conversation."""
@@ -79,6 +144,16 @@ class Waker(Protocol):
         ...
 
     async def sweep(self, conversation_id: str) -> None: ...
+
+    async def forget_user(self, user: str) -> None: ...
+
+
+class Tokens(Protocol):
+    """Tells whose a token is."""
+
+    async def verify(self, token: str) -> Identity:
+        """Raises ``Unauthenticated`` with the reason as its code; ``StoreUnavailable`` when no keys can be read."""
+        ...
 
 
 class Log(Protocol):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from copilotedge import prompts, transitions
 from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, ModelTimeout, TurnFailed
+from copilotedge.limits import UNLIMITED, Limits, Quota
 from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
 from copilotedge.outcomes import Outcome
 from copilotedge.ports import Clock, Model
@@ -33,6 +34,7 @@ class Reply:
     conversation_id: str = ""
     finish_reason: str = "stop"
     usage: Usage = field(default_factory=Usage)
+    quota: Quota = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,43 @@ class Pending:
     conversation_id: str
     turn_id: str
     message_id: str
+    quota: Quota = UNLIMITED
 
 
 class Replies:
-    """Answers chat requests. ``deadline`` (ms) is when the caller has to be told something."""
+    """Answers chat requests of ``user``. ``deadline`` (ms) is when the caller has to be told something."""
 
     def __init__(
-        self, conversations: Conversations, runner: TurnRunner, model: Model, settings: Settings, clock: Clock
+        self,
+        conversations: Conversations,
+        runner: TurnRunner,
+        model: Model,
+        limits: Limits,
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self._conversations = conversations
+        self._limits = limits
         self._runner = runner
         self._model = model
         self._settings = settings
         self._clock = clock
 
-    async def reply(self, request: ChatRequest, arrival: int, deadline: int, message_id: str = "") -> Reply | Pending:
-        """``message_id`` is the caller's idempotency key, if it sent one. Raises the errors of ``errors``."""
-        conversation_id = request.conversation_id or self._settings.default_conversation_id
-        if not conversation_id or not self._settings.enable_conversations:
-            return await self._stateless(request, deadline)
+    async def reply(
+        self,
+        request: ChatRequest,
+        user: str,
+        conversation_id: str,
+        arrival: int,
+        deadline: int,
+        message_id: str = "",
+    ) -> Reply | Pending:
+        """Without a conversation nothing is read or written. ``message_id`` is the caller's idempotency key, if any.
+
+        Raises the errors of ``errors``.
+        """
+        if not conversation_id:
+            return await self._stateless(request, user, deadline)
         holder = transitions.new_id()
         submission = Submission(
             message_id=message_id or transitions.new_id(),
@@ -68,6 +88,7 @@ class Replies:
             arrival=arrival,
             client_id=bool(message_id),
             holder=holder,
+            user=user,
             model=request.model or "",
             temperature=request.temperature,
             max_tokens=request.max_tokens,
@@ -75,8 +96,10 @@ class Replies:
         )
         taken = await self._conversations.submit(conversation_id, submission, _history(request))
         if taken.run is not None:
-            return await self._run(taken.run, deadline)
-        return await self._wait(conversation_id, taken.turn_id, taken.message_id, deadline)
+            reply = await self._run(taken.run, deadline)
+        else:
+            reply = await self._wait(conversation_id, taken.turn_id, taken.message_id, deadline)
+        return replace(reply, quota=taken.quota)
 
     async def _run(self, run: Run, deadline: int) -> Reply | Pending:
         end = await self._runner.answer(run, deadline)
@@ -105,15 +128,16 @@ class Replies:
             await asyncio.sleep(pause)
             looks += 1
 
-    async def _stateless(self, request: ChatRequest, deadline: int) -> Reply:
-        """Nothing is read or written."""
+    async def _stateless(self, request: ChatRequest, user: str, deadline: int) -> Reply:
+        quota = await self._limits.admit_message(user)
         try:
             async with asyncio.timeout((deadline - self._clock()) / 1000):
                 text, finished = await self._listen(self._request(request))
         except TimeoutError as exc:
             raise ModelTimeout("The model took too long to answer.") from exc
-        turn_id = transitions.new_id()
-        return Reply(turn_id, text, finished.model, self._clock(), "", finished.finish_reason or "stop", finished.usage)
+        await self._limits.charge(user, finished.usage.total_tokens)
+        reason = finished.finish_reason or "stop"
+        return Reply(transitions.new_id(), text, finished.model, self._clock(), "", reason, finished.usage, quota)
 
     async def _listen(self, request: ModelRequest) -> tuple[str, Finished]:
         text, finished = "", Finished(Usage(), request.model)

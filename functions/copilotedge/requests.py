@@ -7,7 +7,6 @@ carries a stable code; the codes of sizes and of messages are listed in ``docs/p
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,15 +15,27 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from copilotedge.errors import InvalidRequest, RequestTooLarge
+from copilotedge.identity import USER
+from copilotedge.json_objects import read_object
+from copilotedge.models import MemberRole
 from copilotedge.settings import Settings
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_MEMBERS = 50
+"""Whom a conversation may be shared with; they are part of its state, which every change writes."""
+
 MAX_CONTEXT_BYTES = 100_000
 """Of a conversation's stored context, as JSON; an item of the table holds 400 KB."""
 
 MAX_QUESTION_BYTES = 350_000
 """Of a question and the system messages that come with it; an item of the table holds 400 KB."""
+
+MAX_COUNT = 10**12
+"""Of numbers that place a message in its conversation."""
+
+DEFAULT_PAGE = 50
+"""Messages that are read when the reader names no number."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -93,6 +104,25 @@ class StateUpdate(_Request):
         return context
 
 
+class MembersUpdate(_Request):
+    """Body of ``PUT /conversation/{id}/members``: all users who may read or write, besides the owner."""
+
+    members: dict[str, MemberRole] = Field(
+        max_length=MAX_MEMBERS, json_schema_extra={"propertyNames": {"pattern": f"^{USER.pattern}$"}}
+    )
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _are_users_with_roles(cls, members: Any) -> Any:
+        """Here and not by types, whose errors would name the users."""
+        for user, role in members.items() if isinstance(members, dict) else ():
+            if not USER.fullmatch(user):
+                raise ValueError("a user is 1 to 128 visible ASCII characters")
+            if role not in ("read", "write"):
+                raise ValueError("a member may read or write")
+        return members
+
+
 class ChatFrame(_Request):
     """A user message over WebSocket; ``id`` makes it safe to send again."""
 
@@ -103,13 +133,13 @@ class ChatFrame(_Request):
 
 
 class FrameMetadata(_Request):
-    limit: int = Field(default=50, ge=1, le=100)
-    before: int = Field(default=0, ge=0)
-    after_seq: int = Field(default=0, ge=0)
+    limit: int = Field(default=DEFAULT_PAGE, ge=1)
+    before: int = Field(default=0, ge=0, le=MAX_COUNT)
+    after_seq: int = Field(default=0, ge=0, le=MAX_COUNT)
     epoch: str = Field(default="", max_length=64)
     turn_id: str | None = Field(default=None, max_length=64)
-    offset: int = Field(default=0, ge=0)
-    attempt: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, le=MAX_COUNT)
+    attempt: int = Field(default=0, ge=0, le=MAX_COUNT)
     message_id: str | None = Field(default=None, max_length=128)
 
 
@@ -120,14 +150,12 @@ class SystemFrame(_Request):
 
 
 def parse_chat(body: str, settings: Settings) -> ChatRequest:
-    request = _parse(ChatRequest, _load(body, settings.max_request_bytes))
+    request = _parse(ChatRequest, _load(body, settings))
     if len(request.messages) > settings.max_messages_per_request:
         limit = settings.max_messages_per_request
         raise InvalidRequest(f"A request may carry {limit} messages at most.", code="too_many_messages")
     for message in request.messages:
         check_text(message.text, settings)
-    if request.conversation_id is not None:
-        check_conversation_id(request.conversation_id)
     _check_size(request)
     if request.messages[-1].role != "user" or not request.messages[-1].text:
         raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
@@ -149,23 +177,27 @@ def _check_size(request: ChatRequest) -> None:
 
 
 def parse_append(body: str, settings: Settings) -> AppendRequest:
-    request = _parse(AppendRequest, _load(body, settings.max_request_bytes))
+    request = _parse(AppendRequest, _load(body, settings))
     check_text(request.content, settings)
     return request
 
 
 def parse_state_update(body: str, settings: Settings) -> StateUpdate:
-    request = _parse(StateUpdate, _load(body, settings.max_request_bytes))
+    request = _parse(StateUpdate, _load(body, settings))
     merge_context({}, request.context)
     return request
+
+
+def parse_members(body: str, settings: Settings) -> dict[str, MemberRole]:
+    return dict(_parse(MembersUpdate, _load(body, settings)).members)
 
 
 def parse_frame(body: str, settings: Settings, max_bytes: int) -> ChatFrame | SystemFrame:
     if len(body) > max_bytes or len(body.encode("utf-8", "replace")) > max_bytes:
         raise RequestTooLarge(f"A frame may take {max_bytes} bytes at most.", code="frame_too_large")
-    fields = _load(body, max_bytes)
+    fields = read_object(body, max_bytes, settings.max_nesting_depth)
     if fields.get("type") == "system":
-        return _parse(SystemFrame, fields)
+        return _with_page(_parse(SystemFrame, fields), settings)
     if fields.get("type") != "chat":
         raise InvalidRequest("Unknown message type: send chat or system.", code="unknown_type")
     frame = _parse(ChatFrame, fields)
@@ -222,34 +254,17 @@ def parse_count(text: str | None, name: str, default: int, low: int, high: int) 
     return int(text)
 
 
-def _load(body: str, max_bytes: int) -> dict[str, Any]:
-    if len(body.encode("utf-8", "replace")) > max_bytes:
-        raise RequestTooLarge(f"A request may take {max_bytes} bytes at most.", code="request_too_large")
-    try:
-        fields = json.loads(body, parse_constant=_number, parse_float=_number)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidRequest("The message is not valid JSON.", code="invalid_json") from exc
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The message must be a JSON object.", code="invalid_json")
-    if "\\u" in body:
-        _check_unicode(fields)
-    return fields
+def _with_page(frame: SystemFrame, settings: Settings) -> SystemFrame:
+    most = settings.max_history_page
+    if frame.metadata.limit <= most:
+        return frame
+    if "limit" in frame.metadata.model_fields_set:
+        raise InvalidRequest(f"metadata.limit: Input should be less than or equal to {most}")
+    return frame.model_copy(update={"metadata": frame.metadata.model_copy(update={"limit": most})})
 
 
-def _number(text: str) -> float:
-    """Python reads NaN and Infinity, and makes infinity of 1e999; JSON knows neither."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("not a JSON number")
-    return number
-
-
-def _check_unicode(fields: dict[str, Any]) -> None:
-    """JSON can escape half of a surrogate pair, which is no text: it could neither be stored nor sent on."""
-    try:
-        json.dumps(fields, ensure_ascii=False).encode()
-    except UnicodeEncodeError as exc:
-        raise InvalidRequest("The message is not valid Unicode text.", code="invalid_text") from exc
+def _load(body: str, settings: Settings) -> dict[str, Any]:
+    return read_object(body, settings.max_request_bytes, settings.max_nesting_depth)
 
 
 def _parse(model: type[_Model], fields: dict[str, Any]) -> _Model:

@@ -35,6 +35,13 @@ class Run:
     def question(self) -> Message:
         return self.messages[-1]
 
+    @property
+    def estimated_tokens(self) -> int:
+        """Of the words so far and what was asked for them, at four characters each; 0 while there are none."""
+        if not self.text:
+            return 0
+        return (len(self.text) + sum(len(message.content) for message in self.messages)) // 4
+
     def is_still_mine(self, current: Turn | None) -> bool:
         mine = (self.turn.turn_id, self.turn.holder, self.turn.attempt)
         return current is not None and (current.turn_id, current.holder, current.attempt) == mine

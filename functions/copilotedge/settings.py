@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+AUDIENCE = "copilotedge"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -19,6 +21,10 @@ class Settings:
     websocket_endpoint: str = ""
     workers_ai_base_url: str = ""
     api_token_secret_arn: str = ""
+    auth_mode: str = "jwt"
+    signing_keys_secret_arn: str = ""
+    token_issuer: str = ""
+    token_audience: str = AUDIENCE
     model: str = "@cf/meta/llama-3.1-8b-instruct"
     fallback_model: str = ""
     model_endpoint: str = "chat-completions"
@@ -36,6 +42,13 @@ class Settings:
     max_message_characters: int = 10_000
     max_request_bytes: int = 1_048_576
     max_messages_per_request: int = 100
+    max_nesting_depth: int = 32
+    max_history_page: int = 100
+    rate_limit_per_minute: int = 60
+    tokens_per_day: int = 0
+    total_tokens_per_day: int = 0
+    max_sockets_per_user: int = 20
+    max_sockets_per_conversation: int = 100
     lease_seconds: float = 20.0
     max_attempts: int = 4
     rest_time_budget_seconds: float = 25.0

@@ -9,6 +9,7 @@ from copilotedge import frames, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
 from copilotedge.frames import Frame
+from copilotedge.limits import Limits
 from copilotedge.models import Change, MessageStatus, Snapshot
 from copilotedge.ports import Clock, ConversationStore, Log, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
@@ -28,6 +29,7 @@ class Settlement:
         self,
         store: ConversationStore,
         waker: Waker,
+        limits: Limits,
         watch: Watch,
         settings: Settings,
         rules: Rules,
@@ -36,6 +38,7 @@ class Settlement:
     ) -> None:
         self._store = store
         self._waker = waker
+        self._limits = limits
         self._watch = watch
         self._settings = settings
         self._rules = rules
@@ -53,6 +56,8 @@ class Settlement:
             end = TurnEnd("fenced")
             if self._clock() >= run.turn.lease_until:
                 await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+        else:
+            await self._charge(run)
         self._log.info(
             "turn_ended",
             conversation_id=run.conversation_id,
@@ -63,6 +68,13 @@ class Settlement:
             tokens=end.usage.total_tokens,
         )
         return end
+
+    async def _charge(self, run: Run) -> None:
+        """What a model does not account for (an answer that was cut short) is estimated."""
+        try:
+            await self._limits.charge(run.turn.user, run.usage.total_tokens or run.estimated_tokens)
+        except StoreUnavailable as exc:
+            self._log.error("charge_failed", conversation_id=run.conversation_id, error=exc.code)
 
     async def _end(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         if verdict == "fenced":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from copilotedge import frames
+from copilotedge.addresses import address_of_key
 from copilotedge.broadcast import Channel
 from copilotedge.conversations import Conversations
+from copilotedge.door import Door, Need
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frames import Frame
-from copilotedge.models import Connection
+from copilotedge.limits import Limits
+from copilotedge.models import Connection, MemberRole
 from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
-from copilotedge.requests import ChatFrame, FrameMetadata, message_id_of, parse_frame
+from copilotedge.requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
 from copilotedge.settings import Settings
 from copilotedge.transitions import LAST_WORDS_MS, Submission, new_id
 
@@ -27,27 +32,59 @@ class Sockets:
         conversations: Conversations,
         store: ConversationStore,
         gateway: Gateway,
+        door: Door,
+        limits: Limits,
         settings: Settings,
         clock: Clock,
         log: Log,
     ) -> None:
         self._conversations = conversations
         self._store = store
+        self._door = door
+        self._limits = limits
         self._gateway = gateway
         self._settings = settings
         self._clock = clock
         self._log = log
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
-        await self._store.connect(conversation_id, connection)
+        """Raises ``NotFound`` and ``LimitExceeded``."""
+        await self._door.check(connection.user, conversation_id, "read")
+        await self._limits.admit_socket(
+            connection.user, conversation_id, connection.connection_id, connection.token_expires
+        )
+        try:
+            await self._store.connect(conversation_id, connection)
+        except CopilotEdgeError:
+            await self._limits.release_socket(connection.user, connection.connection_id)
+            raise
 
-    async def disconnect(self, conversation_id: str, connection_id: str) -> None:
-        await self._store.disconnect(conversation_id, connection_id)
+    async def disconnect(self, conversation_id: str, connection: Connection) -> None:
+        await self._store.disconnect(conversation_id, connection.connection_id)
+        await self._limits.release_socket(connection.user, connection.connection_id)
+
+    async def close_all(self, conversation_id: str) -> None:
+        for connection in await self._store.connections(conversation_id):
+            await self._close(conversation_id, connection)
+
+    async def turn_away(self, conversation_id: str, connection: Connection, reason: CopilotEdgeError) -> None:
+        """Tell a socket why it has to go, and close it."""
+        await self._tell(connection, frames.error(reason))
+        await self._close(conversation_id, connection)
+
+    async def share(self, conversation_id: str, members: Mapping[str, MemberRole]) -> None:
+        """Let exactly these users in, and close the sockets of those who are no longer among them."""
+        await self._conversations.share(conversation_id, members)
+        allowed = {address_of_key(conversation_id).owner, *members}
+        for connection in await self._store.connections(conversation_id):
+            if connection.user not in allowed:
+                await self._close(conversation_id, connection)
 
     async def receive(self, conversation_id: str, connection: Connection, body: str, arrival: int) -> str:
         """Serve one frame; whatever is wrong with it is told to its sender. The error's code, or an empty string."""
         try:
             frame = parse_frame(body, self._settings, frames.MAX_FRAME_BYTES)
+            await self._door.check(connection.user, conversation_id, _need(frame))
             if isinstance(frame, ChatFrame):
                 await self._chat(conversation_id, connection, frame, arrival)
             else:
@@ -70,7 +107,7 @@ class Sockets:
 
         ``voice_until`` (ms) is when the word ends that the announced change has taken.
         """
-        channel = Channel(conversation_id, self._store, self._gateway, self._log)
+        channel = Channel(conversation_id, self._store, self._gateway, self._clock, self._log)
         channel.hold_for((voice_until - LAST_WORDS_MS - self._clock()) / 1000)
         try:
             channel.update(await self._store.connections(conversation_id))
@@ -87,6 +124,13 @@ class Sockets:
             told = [frames.chat(message, state.epoch) for message in own]
             await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]), voice_until=state.voice_until)
 
+    async def _close(self, conversation_id: str, connection: Connection) -> None:
+        await self._store.disconnect(conversation_id, connection.connection_id)
+        try:
+            await self._gateway.disconnect(connection.connection_id)
+        except OSError as exc:
+            self._log.error("disconnect_failed", connection_id=connection.connection_id, error=type(exc).__name__)
+
     async def _tell(self, connection: Connection, *told: Frame) -> None:
         """To one socket; it is its own loss when it cannot be reached."""
         try:
@@ -97,7 +141,9 @@ class Sockets:
             self._log.error("post_failed", connection_id=connection.connection_id, error=type(exc).__name__)
 
     async def _chat(self, conversation_id: str, connection: Connection, frame: ChatFrame, arrival: int) -> None:
-        submission = Submission(frame.id or new_id(), frame.content, arrival, client_id=frame.id is not None)
+        submission = Submission(
+            frame.id or new_id(), frame.content, arrival, client_id=frame.id is not None, user=connection.user
+        )
         taken = await self._conversations.submit(conversation_id, submission)
         if taken.repeated:
             await self._repeat(conversation_id, connection, taken)
@@ -136,7 +182,7 @@ class Sockets:
         elif command == "cancel":
             await self._cancel(conversation_id, metadata.message_id or "")
         elif command == "regenerate":
-            taken = await self._conversations.regenerate(conversation_id)
+            taken = await self._conversations.regenerate(conversation_id, connection.user)
             await self._conversations.wake(conversation_id, taken.turn_id, connection.connection_id)
         else:
             await self._resume(conversation_id, connection, metadata)
@@ -148,7 +194,8 @@ class Sockets:
         kept = page.messages[-frames.fitting(reversed(entries)) :] if entries else ()
         epoch, total = (page.state.epoch, page.state.total_tokens) if page.state else ("", 0)
         more = page.more or len(kept) < len(page.messages)
-        await self._tell(connection, frames.history(conversation_id, epoch, kept, total, more))
+        known_as = address_of_key(conversation_id).seen_by(connection.user)
+        await self._tell(connection, frames.history(known_as, epoch, kept, total, more))
 
     async def _clear(self, conversation_id: str, connection: Connection) -> None:
         cleared = await self._conversations.clear(conversation_id)
@@ -188,3 +235,8 @@ class Sockets:
             after = page.messages[-1].seq if page.messages else after
             more = page.more
         return after
+
+
+def _need(frame: ChatFrame | SystemFrame) -> Need:
+    reads = isinstance(frame, SystemFrame) and frame.content in ("get_history", "resume", "ping")
+    return "read" if reads else "write"

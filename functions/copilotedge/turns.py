@@ -17,6 +17,7 @@ from contextlib import aclosing
 from copilotedge import frames, prompts, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged
+from copilotedge.limits import Limits
 from copilotedge.models import Finished
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
@@ -43,6 +44,7 @@ class TurnRunner:
         model: Model,
         gateway: Gateway,
         waker: Waker,
+        limits: Limits,
         settings: Settings,
         rules: Rules,
         clock: Clock,
@@ -57,7 +59,7 @@ class TurnRunner:
         self._clock = clock
         self._log = log
         self._watch = Watch(store, rules, clock, log)
-        self._settlement = Settlement(store, waker, self._watch, settings, rules, clock, log)
+        self._settlement = Settlement(store, waker, limits, self._watch, settings, rules, clock, log)
 
     async def claim(self, conversation_id: str, holder: str) -> Run | None:
         """Become the holder of the running turn; None when none runs or another holder is at work on it.
@@ -161,7 +163,7 @@ class TurnRunner:
         return int(self._settings.model_timeout_seconds * 2000)
 
     def _open(self, run: Run, also: str) -> Channel:
-        channel = Channel(run.conversation_id, self._store, self._gateway, self._log, also)
+        channel = Channel(run.conversation_id, self._store, self._gateway, self._clock, self._log, also)
         channel.hold_for((run.state.voice_until - self._clock()) / 1000)
         return channel
 

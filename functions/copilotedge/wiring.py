@@ -2,73 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from functools import cache, cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import boto3
-from aws_lambda_powertools import Logger
-from botocore.config import Config
 
 from copilotedge.adapters.api_gateway import WebSocketGateway
-from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.adapters.dynamodb import DynamoDBStore, DynamoDBUsage
 from copilotedge.adapters.lambdas import TurnWorker
 from copilotedge.conversations import Conversations
-from copilotedge.ports import ConversationStore, Gateway, Log, Model, Waker
+from copilotedge.door import Door
+from copilotedge.limits import Limits
+from copilotedge.ports import ConversationStore, Gateway, Model, UsageStore, Waker
 from copilotedge.replies import Replies
+from copilotedge.runtime import THREADS, Runtime, aws_config, now
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
 from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
+from copilotedge.users import Users
 
-THREADS = 32
-"""Posts to sockets that may be under way at once, and as many other AWS calls."""
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
-_Result = TypeVar("_Result")
+__all__ = ["Application", "application", "now"]
 
 
-class Application:
-    """Everything that a handler may need, and the event loop that it runs on."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(THREADS))
-        self._resources = AsyncExitStack()
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        return self._loop.run_until_complete(work)
-
-    def close(self) -> None:
-        """Only tests end an application; Lambda just stops."""
-        self.run(self._resources.aclose())
-        self.run(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    @cached_property
-    def log(self) -> Log:
-        return StructuredLog()
+class Application(Runtime):
+    """Everything that a handler may need; the authorizer has an ``entrance`` of its own."""
 
     @cached_property
     def store(self) -> ConversationStore:
-        client = boto3.client("dynamodb", config=_config(read_timeout=4, attempts=4))
-        return DynamoDBStore(client, self.settings.table_name, self.settings.max_stored_messages, now)
+        return DynamoDBStore(self._dynamodb, self.settings.table_name, self.settings.max_stored_messages, now)
+
+    @cached_property
+    def usage(self) -> UsageStore:
+        return DynamoDBUsage(self._dynamodb, self.settings.table_name, now)
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(self.usage, self.settings, now)
 
     @cached_property
     def waker(self) -> Waker:
-        client = boto3.client("lambda", config=_config(read_timeout=5, attempts=3))
+        client = boto3.client("lambda", config=aws_config(read_timeout=5, attempts=3))
         return TurnWorker(client, self.settings.turn_worker_function)
 
     @cached_property
     def gateway(self) -> Gateway:
         endpoint = self.settings.websocket_endpoint
         client = boto3.client(
-            "apigatewaymanagementapi", endpoint_url=endpoint, config=_config(read_timeout=5, attempts=1)
+            "apigatewaymanagementapi", endpoint_url=endpoint, config=aws_config(read_timeout=5, attempts=1)
         )
         return WebSocketGateway(client, ThreadPoolExecutor(THREADS))
 
@@ -77,15 +63,15 @@ class Application:
         import httpx  # only the functions that call the model pay for it
 
         from copilotedge.adapters.secrets_manager import Secret
-        from copilotedge.adapters.workers_ai import WorkersAi
+        from copilotedge.adapters.workers_ai import WorkersAi, failures
 
         client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None))
         self._resources.push_async_callback(client.aclose)
-        secrets = boto3.client("secretsmanager", config=_config(read_timeout=5, attempts=3))
+        secrets = boto3.client("secretsmanager", config=aws_config(read_timeout=5, attempts=3))
         return WorkersAi(
             client,
             base_url=self.settings.workers_ai_base_url,
-            api_token=Secret(secrets, self.settings.api_token_secret_arn),
+            api_token=Secret(secrets, self.settings.api_token_secret_arn, failures.no_token),
             log=self.log,
             endpoint="run" if self.settings.model_endpoint == "run" else "chat-completions",
             fallback_model=self.settings.fallback_model,
@@ -105,49 +91,40 @@ class Application:
 
     @cached_property
     def conversations(self) -> Conversations:
-        return Conversations(self.store, self.waker, self.rules, self.settings.snapshot_messages, now, self.log)
+        return Conversations(
+            self.store, self.waker, self.limits, self.rules, self.settings.snapshot_messages, now, self.log
+        )
 
     @cached_property
     def runner(self) -> TurnRunner:
-        return TurnRunner(self.store, self.model, self.gateway, self.waker, self.settings, self.rules, now, self.log)
+        return TurnRunner(
+            self.store, self.model, self.gateway, self.waker, self.limits, self.settings, self.rules, now, self.log
+        )
 
     @cached_property
     def replies(self) -> Replies:
-        return Replies(self.conversations, self.runner, self.model, self.settings, now)
+        return Replies(self.conversations, self.runner, self.model, self.limits, self.settings, now)
+
+    @cached_property
+    def door(self) -> Door:
+        return Door(self.store)
 
     @cached_property
     def sockets(self) -> Sockets:
-        return Sockets(self.conversations, self.store, self.gateway, self.settings, now, self.log)
+        return Sockets(
+            self.conversations, self.store, self.gateway, self.door, self.limits, self.settings, now, self.log
+        )
 
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.store, self.usage, self.conversations, self.sockets, self.gateway, self.waker, self.log)
 
-class StructuredLog:
-    """Implements ``ports.Log`` with Powertools' JSON logger."""
-
-    def __init__(self) -> None:
-        self._logger = Logger(service="copilotedge")
-
-    def info(self, event: str, **fields: Any) -> None:
-        self._logger.info(event, **cast("Any", fields))
-
-    def error(self, event: str, **fields: Any) -> None:
-        self._logger.error(event, **cast("Any", fields))
-
-
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
+    @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        return boto3.client("dynamodb", config=aws_config(read_timeout=4, attempts=4))
 
 
 @cache
 def application() -> Application:
     """The application of this execution environment."""
     return Application(Settings.from_environment(os.environ))
-
-
-def _config(read_timeout: int, attempts: int) -> Config:
-    return Config(
-        connect_timeout=2,
-        read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        max_pool_connections=THREADS,
-    )

@@ -8,7 +8,7 @@
  */
 
 const OVER = new Set(["complete", "cancelled", "failed"]);
-const LONGEST_HOLD = 60; // seconds a refused message is held back and sent again by itself
+export const LONGEST_HOLD = 60; // seconds a refused message is held back and sent again by itself
 
 export class Conversation {
   epoch = null; // this life of the conversation; clear begins another

@@ -13,6 +13,8 @@ const LABELS = {
   rejected: "Not sent.",
 };
 
+const WHEN_SENT = { connected: "Sending…", locked: "Will be sent when there is an access token." };
+
 export class MessageView {
   #shown = {};
   #label = element("span");
@@ -29,7 +31,7 @@ export class MessageView {
     this.node = element("article", { className: `message ${entry.role}`, ariaLabel: this.author }, [byline, this.body, this.note]);
   }
 
-  /** `surroundings` say whether the socket is connected and for how many seconds sending is held back. */
+  /** `surroundings` say how the connection is and for how many seconds sending is held back. */
   update(entry, surroundings) {
     const last = this.#shown;
     this.#shown = entry;
@@ -68,11 +70,11 @@ export class MessageView {
   }
 }
 
-function labelOf({ state, position }, { connected, secondsHeld }) {
+function labelOf({ state, position }, { connection, secondsHeld }) {
   if (state === "queued") return position > 1 ? `Waiting in line, number ${position}.` : "Waiting for its turn.";
   if (state !== "sending") return LABELS[state] ?? "";
   if (secondsHeld) return `Sending again in ${secondsHeld} s.`;
-  return connected ? "Sending…" : "Will be sent when the connection is back.";
+  return WHEN_SENT[connection] ?? "Will be sent when the connection is back.";
 }
 
 /** An answer takes a moment to begin: a second click would ask for another. */

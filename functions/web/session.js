@@ -1,10 +1,12 @@
 /** Keeps a conversation and its socket in step: sends, resumes, loads history, and delivers every message once. */
 
+import { LONGEST_HOLD } from "./conversation.js";
 import { newId } from "./storage.js";
 
 const RESEND_AFTER = 20_000; // an unacknowledged message is sent again; its id keeps it single
 const RESUME_AGAIN_AFTER = 15_000;
 const RESUME_PAUSE = 2_000;
+const NO_TOKEN = /^token_(missing|invalid|expired|not_yet_valid)$/;
 const REFUSAL = /^invalid_|_too_large$/; // of a message that could not even be read, so that its id is not told
 
 export class Session {
@@ -16,9 +18,12 @@ export class Session {
   #resumeTimer = 0;
   #resumedAt = 0;
 
-  /** `changed()` and `failed(error)` are called back; `history({before})` reads a page of older messages. */
-  constructor({ conversation, socket, history, drafts, changed, failed }) {
-    Object.assign(this, { conversation, socket, history, drafts, changed, failed });
+  /**
+   * `changed()`, `failed(error)` and `unauthorized(code)` are called back; `history({before})` reads a page of older
+   * messages.
+   */
+  constructor({ conversation, socket, history, drafts, changed, failed, unauthorized }) {
+    Object.assign(this, { conversation, socket, history, drafts, changed, failed, unauthorized });
   }
 
   async start() {
@@ -85,6 +90,7 @@ export class Session {
   }
 
   received(frame) {
+    if (NO_TOKEN.test(frame.code)) return this.unauthorized(frame.code);
     if (frame.type === "error") this.#refused(frame);
     else if (!frame.type && frame.message) this.failed({ error: frame.message }); // API Gateway's own words
     this.conversation.receive(frame);
@@ -95,7 +101,7 @@ export class Session {
   #refused(frame) {
     if (frame.code === "nothing_to_cancel") return; // it ended by itself just before
     this.failed(frame);
-    if (frame.retryAfter) this.#heldUntil = Date.now() + frame.retryAfter * 1000;
+    if (frame.retryAfter <= LONGEST_HOLD) this.#heldUntil = Date.now() + frame.retryAfter * 1000;
     const about = (frame.metadata ??= {});
     if (REFUSAL.test(frame.code)) about.messageId ??= this.conversation.nextToSend()?.id;
     if (about.messageId === this.#sent.id) this.#sent.id = null;

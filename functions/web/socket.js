@@ -19,13 +19,18 @@ export class LiveSocket {
   state = "connecting"; // "connected", "reconnecting", "offline"
 
   #socket = null;
+  #opened = false; // whether the socket, or the one before, was let in
+  #asking = false; // whether another one would be let in
   #attempt = 0;
   #timer = 0; // one at a time: connect again, give up connecting, ask for a sign of life, take for dead
   #awaiting = false; // something was sent and nothing came since
 
-  /** `opened()`, `received(frame)` and `changed()` are called back. */
-  constructor(url, { opened, received, changed }) {
-    Object.assign(this, { url, opened, received, changed });
+  /**
+   * `open()` makes a WebSocket; `opened()`, `received(frame)` and `changed()` are called back. After one that did not
+   * open `admitted()` is waited for: it may have been refused, which a browser does not tell from a dead network.
+   */
+  constructor({ open, admitted, opened, received, changed }) {
+    Object.assign(this, { open, admitted, opened, received, changed });
   }
 
   start() {
@@ -40,6 +45,12 @@ export class LiveSocket {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
+  /** Ends the socket, if there is one; the next is opened once it is admitted. */
+  end() {
+    this.#opened = false;
+    if (this.#socket) this.#lose();
+  }
+
   send(frame) {
     if (!this.connected) return;
     this.#socket.send(JSON.stringify(frame));
@@ -49,8 +60,9 @@ export class LiveSocket {
   }
 
   #connect() {
-    const socket = new WebSocket(this.url);
+    const socket = this.open();
     this.#socket = socket;
+    this.#opened = false;
     const whileCurrent = (react) => (event) => socket === this.#socket && react(event);
     socket.onopen = whileCurrent(() => this.#onOpen());
     socket.onmessage = whileCurrent((event) => this.#onMessage(event.data));
@@ -59,6 +71,7 @@ export class LiveSocket {
   }
 
   #onOpen() {
+    this.#opened = true;
     this.#awaiting = false;
     this.#become("connected");
     this.#after(IDLE_PING, () => this.#askForLife());
@@ -83,14 +96,23 @@ export class LiveSocket {
     const socket = this.#socket;
     this.#socket = null; // a dead socket may take minutes to close: do not wait for its event
     socket.close();
-    this.#after(backoff(this.#attempt++), () => this.#connect());
+    this.#after(backoff(this.#attempt++), () => this.#reconnect());
     this.#become(navigator.onLine ? "reconnecting" : "offline");
+  }
+
+  async #reconnect() {
+    clearTimeout(this.#timer);
+    if (this.#asking) return;
+    this.#asking = true;
+    if (!this.#opened) await this.admitted();
+    this.#asking = false;
+    this.#connect();
   }
 
   /** Back from sleep or a network change: is the socket still there? And if we were waiting, wait no longer. */
   #wake() {
     if (this.connected) this.#askForLife();
-    else if (!this.#socket) this.#connect();
+    else if (!this.#socket) this.#reconnect();
   }
 
   #after(delay, act) {

@@ -1,6 +1,6 @@
-/** What the browser remembers: which conversation is open, and what was typed or sent but not yet accepted. */
+/** What the browser remembers: the open conversation, the access token, and what was typed or sent but not yet accepted. */
 
-const ID = /^[A-Za-z0-9._:@-]{1,128}$/;
+const ID = /^(?:[\x21-\x7e]{1,128}~)?(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}$/; // of one's own, or a shared one with its owner
 const PREFIX = "copilotedge:";
 
 /** A random UUID; also where the page is not a secure context and `crypto.randomUUID` is missing. */
@@ -27,6 +27,25 @@ export function addressOf(id) {
   const url = new URL(location.href);
   url.searchParams.set("conversationId", id);
   return url.href;
+}
+
+/**
+ * The access token of this tab. It goes when the tab does; in localStorage it would be there for whoever uses the
+ * browser next, and in a cookie it would be sent along by itself.
+ */
+export const tokenOfTab = {
+  get: () => read(() => sessionStorage, "token") ?? "",
+  set: (token) => write(() => sessionStorage, "token", token),
+};
+
+/** Takes the token out of the address (`#token=...`), so that it is in no bookmark and no shared link; null if none is there. */
+export function takeTokenOfAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return null;
+  const url = new URL(location.href);
+  url.hash = "";
+  history.replaceState(null, "", url);
+  return token;
 }
 
 /** Per tab and conversation: the unfinished text, and the messages that the server has not logged yet. */

@@ -3,8 +3,9 @@
 import { Composer } from "./composer.js";
 import { arrange, button, element } from "./dom.js";
 import { MessageView } from "./message.js";
+import { SignIn } from "./sign_in.js";
 
-const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline", unused: "Not connected" };
+const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline", locked: "No access", unused: "Not connected" };
 const ACTIVITY = { thinking: "The assistant is thinking.", streaming: "The assistant is answering." };
 const SWITCHED_OFF = "Conversations are switched off on this server, and this page needs them.";
 const NEAR = 48; // pixels from the end that still count as being there
@@ -20,11 +21,12 @@ export class View {
   #following = true; // stay at the end while messages grow
   #loadingOlder = false;
 
-  /** `actions`: send(text), stop(), clear(), retry(entry), remove(entry), loadOlder(), newChat(). */
+  /** `actions`: send(text), stop(), clear(), retry(entry), remove(entry), loadOlder(), newChat(), signIn(token). */
   constructor(actions, drafts) {
     this.actions = actions;
     this.scroller = part("scroller");
     this.composer = new Composer(part("composer"), drafts, { send: (text) => this.#send(text), stop: actions.stop });
+    this.signIn = new SignIn(part("access"), actions.signIn);
     part("new").onclick = actions.newChat;
     part("older").onclick = () => this.#loadOlder();
     part("latest").onclick = () => this.#toEnd();
@@ -33,8 +35,7 @@ export class View {
     this.#joinScrolling();
   }
 
-  describe({ model, notice, maxMessageCharacters, conversationsEnabled }, id) {
-    part("errors").replaceChildren();
+  describe({ model, notice, maxMessageCharacters, conversationsEnabled, auth }, id) {
     part("model").textContent = model.split("/").at(-1);
     part("model").title = model;
     part("notice").textContent = conversationsEnabled ? notice : SWITCHED_OFF;
@@ -42,8 +43,22 @@ export class View {
     part("conversation").textContent = id.length > 10 ? `${id.slice(0, 8)}…` : id;
     part("conversation").title = id;
     if (!conversationsEnabled) return this.#showConnection("unused");
+    this.signIn.describe(auth);
     this.composer.enable(maxMessageCharacters);
-    if (matchMedia("(hover: hover)").matches) this.composer.focus(); // on a phone the keyboard would jump up
+    this.#focus();
+  }
+
+  /** Asks for a token while one is needed; what is being written stays where it is. */
+  showAccess({ needed, refusal }) {
+    const wasThere = this.signIn.hasFocus;
+    this.signIn.show(needed, refusal);
+    if (wasThere || (needed && document.activeElement === document.body)) this.#focus();
+  }
+
+  #focus() {
+    if (!matchMedia("(hover: hover)").matches) return; // on a phone the keyboard would jump up
+    if (this.signIn.shown) this.signIn.focus();
+    else this.composer.focus();
   }
 
   /** What was there when the page was opened is not read aloud; what comes from now on is. */
@@ -53,7 +68,7 @@ export class View {
 
   /** Shows a problem until it is dismissed, another of its kind comes, or the next message is sent. */
   showError({ error, code = error, retryAfter }) {
-    const text = retryAfter ? `${error} (Try again in ${retryAfter} s.)` : error;
+    const text = retryAfter ? `${error} (Try again in ${inWords(retryAfter)}.)` : error;
     const dismiss = button("Dismiss", () => problem.remove());
     const problem = element("p", { className: "problem" }, [element("span", { dir: "auto", textContent: text }), dismiss]);
     problem.dataset.code = code;
@@ -83,7 +98,7 @@ export class View {
 
   #draw({ conversation, connection, secondsHeld }) {
     this.#showConnection(connection);
-    this.#showMessages(conversation.entries(), { connected: connection === "connected", secondsHeld });
+    this.#showMessages(conversation.entries(), { connection, secondsHeld });
     part("activity").textContent = ACTIVITY[conversation.turn?.phase] ?? "";
     part("empty").hidden = !conversation.isEmpty;
     part("older").hidden = !conversation.hasMore;
@@ -181,4 +196,9 @@ export class View {
       };
     }
   }
+}
+
+function inWords(seconds) {
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.ceil(seconds / 60)} minutes` : `${Math.ceil(seconds / 3600)} hours`;
 }

@@ -93,8 +93,8 @@ class _Connection(asyncio.StreamReaderProtocol):
         try:
             while request := await _read_request(reader, writer.get_extra_info("peername")[1]):
                 await self._answer_or_notice(request, _Answer(self._model, request, writer))
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client went, or the server is being stopped: nobody waits for this task's outcome
         finally:
             writer.close()
 

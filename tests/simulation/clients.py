@@ -63,7 +63,9 @@ class Client:
             conversation_id=CONVERSATION,
         )
         try:
-            await core.replies.reply(request, self._cloud.clock(), self._cloud.clock() + 25_000, message_id)
+            await core.replies.reply(
+                request, "", CONVERSATION, self._cloud.clock(), self._cloud.clock() + 25_000, message_id
+            )
         except (Crash, Exception):  # noqa: BLE001 - a broken request tells the caller nothing
             core.process.dead = True
             self.doubtful.add(message_id)

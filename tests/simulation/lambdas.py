@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from copilotedge.conversations import Conversations
+from copilotedge.door import Door
+from copilotedge.limits import Limits
 from copilotedge.models import Connection
 from copilotedge.ports import ConversationStore
 from copilotedge.replies import Replies
@@ -17,6 +19,7 @@ from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
 from tests.fakes import START, FakeLog
 from tests.memory_store import MemoryStore
+from tests.memory_usage import MemoryUsage
 from tests.simulation.points import Crash, Dice, Process, SimulatedModel, SimulatedStore
 
 RETRY_SECONDS = (1.0, 2.0)
@@ -34,10 +37,13 @@ class Core:
         self.waker = ProcessWaker(cloud, process)
         self.model = SimulatedModel(process, cloud.model_calls)
         window = settings.snapshot_messages
-        self.conversations = Conversations(self.store, self.waker, rules, window, clock, log)
-        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, settings, rules, clock, log)
-        self.replies = Replies(self.conversations, self.runner, self.model, settings, clock)
-        self.sockets = Sockets(self.conversations, self.store, self.gateway, settings, clock, log)
+        limits = Limits(cloud.usage, settings, clock)
+        self.conversations = Conversations(self.store, self.waker, limits, rules, window, clock, log)
+        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, limits, settings, rules, clock, log)
+        self.replies = Replies(self.conversations, self.runner, self.model, limits, settings, clock)
+        self.sockets = Sockets(
+            self.conversations, self.store, self.gateway, Door(self.store), limits, settings, clock, log
+        )
 
 
 class Cloud:
@@ -54,6 +60,7 @@ class Cloud:
         )
         self.log = FakeLog()
         self.store: ConversationStore = MemoryStore(self.clock)
+        self.usage = MemoryUsage(self.clock, self.store)
         self.frames: dict[str, list[dict[str, Any]]] = {}
         self.open: set[str] = set()
         self.model_calls: list[str] = []
@@ -134,6 +141,9 @@ class ProcessGateway:
         self._cloud = cloud
         self._process = process
 
+    async def disconnect(self, connection_id: str) -> None:
+        self._cloud.open.discard(connection_id)
+
     async def post(self, connection_id: str, frame: bytes) -> bool:
         await self._process.point("post", 0.01)
         delivered = await self._cloud.deliver(connection_id, frame)
@@ -147,6 +157,9 @@ class ProcessWaker:
     def __init__(self, cloud: Cloud, process: Process) -> None:
         self._cloud = cloud
         self._process = process
+
+    async def forget_user(self, user: str) -> None:
+        raise NotImplementedError
 
     async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
         await self._process.point("wake", 0.01)

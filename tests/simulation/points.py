@@ -14,6 +14,7 @@ from copilotedge.models import (
     Change,
     Connection,
     Finished,
+    Listing,
     Message,
     ModelEvent,
     ModelRequest,
@@ -113,6 +114,9 @@ class SimulatedStore:
         await self._do("commit", lambda: self._store.commit(conversation_id, change))
         await self._process.point("committed", 0.005)
         self._fail()
+
+    async def listings(self, owner: str) -> tuple[Listing, ...]:
+        return await self._do("listings", lambda: self._store.listings(owner))
 
     async def sweep(self, conversation_id: str) -> int:
         return await self._do("sweep", lambda: self._store.sweep(conversation_id))

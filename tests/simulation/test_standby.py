@@ -58,7 +58,7 @@ async def _die_and_come(come: Callable[[Cloud], Awaitable[None]]) -> list[tuple[
     request = ChatRequest.model_construct(
         messages=[ChatMessage.model_construct(role="user", content="Hi")], conversation_id="c1"
     )
-    reply = asyncio.ensure_future(caller.replies.reply(request, cloud.clock(), cloud.clock() + 25_000, "m1"))
+    reply = asyncio.ensure_future(caller.replies.reply(request, "", "c1", cloud.clock(), cloud.clock() + 25_000, "m1"))
     await asyncio.sleep(0.3)
     assert len(cloud.model_calls) == 1
     caller.process.dead = True

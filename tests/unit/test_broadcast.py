@@ -37,11 +37,12 @@ class Setting:
 
     gateway: FailingGateway = field(default_factory=FailingGateway)
     log: FakeLog = field(default_factory=FakeLog)
+    clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=lambda: MemoryStore(FakeClock()))
     channels: list[Channel] = field(default_factory=list)
 
     def channel(self, also: str = "") -> Channel:
-        self.channels.append(Channel("c1", self.store, self.gateway, self.log, also))
+        self.channels.append(Channel("c1", self.store, self.gateway, self.clock, self.log, also))
         return self.channels[-1]
 
     def told(self, name: str) -> list[Any]:

@@ -36,7 +36,7 @@ class Contended:
 
 def over(world: World, store: object) -> Conversations:
     window = world.settings.snapshot_messages
-    return Conversations(store, world.waker, world.rules, window, world.clock, world.log)
+    return Conversations(store, world.waker, world.limits, world.rules, window, world.clock, world.log)
 
 
 def message(world: World, text: str = "Hi", **more) -> Submission:
@@ -342,7 +342,7 @@ async def test_an_appended_message_comes_with_its_epoch():
 
 
 async def test_appending_has_evicted_messages_swept():
-    world = World(max_stored_messages=10)
+    world = World(max_stored_messages=10, rate_limit_per_minute=0)
     for number in range(120):
         await world.conversations.append("c1", "user", str(number), 0)
     assert world.waker.swept
@@ -437,6 +437,6 @@ async def test_a_message_that_was_answered_anew_is_over_with_its_new_answer():
 async def test_a_caller_may_regenerate_and_hold_the_turn_itself():
     world = World()
     await answered(world, "Hi")
-    submitted = await world.conversations.regenerate("c1", "caller")
+    submitted = await world.conversations.regenerate("c1", holder="caller")
     assert submitted.run.turn.replaces == 2
     assert [entry.content for entry in submitted.run.messages] == ["Hi"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
-HEAVY = {"aws_lambda_powertools", "boto3", "botocore", "httpx", "pydantic"}
+HEAVY = {"aws_lambda_powertools", "boto3", "botocore", "cryptography", "httpx", "jwt", "pydantic"}
 
 
 def loaded(handler: str) -> set[str]:
@@ -24,7 +24,7 @@ def loaded(handler: str) -> set[str]:
 @pytest.mark.parametrize(
     ("handler", "needs"),
     [
-        ("authorizer", set()),
+        ("authorizer", {"aws_lambda_powertools", "boto3", "botocore", "cryptography", "jwt"}),
         ("http_api", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),
         ("websocket_api", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),
         ("turn_worker", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),

@@ -9,18 +9,18 @@ from copilotedge.models import Usage
 from copilotedge.openai_shapes import completion, event_stream
 from copilotedge.replies import Reply
 
-REPLY = Reply("t1", "Hé\n\n🎉", "a-model", 1_800_000_000_999, "c1", "length", Usage(10, 5))
+REPLY = Reply("t1", "Hé\n\n🎉", "a-model", 1_800_000_000_999, "alice/c1", "length", Usage(10, 5))
 
 
 def chunks(reply: Reply) -> list[dict[str, Any]]:
     """The stream's JSON payloads; it must end with ``[DONE]``."""
-    *events, end = event_stream(reply).removesuffix("\n\n").split("\n\n")
+    *events, end = event_stream(reply, "c1").removesuffix("\n\n").split("\n\n")
     assert end == "data: [DONE]"
     return [json.loads(event.removeprefix("data: ")) for event in events]
 
 
 def test_a_completion_has_the_answer_its_end_and_its_usage():
-    assert completion(REPLY) == {
+    assert completion(REPLY, "c1") == {
         "id": "chatcmpl-t1",
         "object": "chat.completion",
         "created": 1_800_000_000,
@@ -34,7 +34,7 @@ def test_a_completion_has_the_answer_its_end_and_its_usage():
 
 
 def test_a_stateless_reply_names_no_conversation():
-    assert "conversationId" not in completion(Reply("t1", "Hi", "m", 0))
+    assert "conversationId" not in completion(Reply("t1", "Hi", "m", 0), "")
 
 
 def test_a_stream_says_role_then_text_then_end_then_usage():

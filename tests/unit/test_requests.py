@@ -11,7 +11,7 @@ from copilotedge import requests
 from copilotedge.errors import InvalidRequest, RequestTooLarge
 from copilotedge.settings import Settings
 
-SETTINGS = Settings(max_message_characters=20, max_request_bytes=1_000, max_messages_per_request=3)
+SETTINGS = Settings(max_message_characters=20, max_request_bytes=1_000, max_messages_per_request=3, max_nesting_depth=5)
 USER = {"role": "user", "content": "Hi"}
 CHAT = {"type": "chat", "role": "user", "content": "Hi"}
 MAX_FRAME = 500
@@ -64,7 +64,7 @@ def test_content_may_come_in_text_parts():
         ("", "invalid_json"),
         ("[]", "invalid_json"),
         ("null", "invalid_json"),
-        ("[" * 900, "invalid_json"),
+        ("[" * 900, "too_deep"),
         ('{"messages":' + "9" * 900 + "}", "invalid_messages"),
         ({}, "invalid_messages"),
         ({"messages": []}, "invalid_messages"),
@@ -84,8 +84,6 @@ def test_content_may_come_in_text_parts():
         ({"messages": [USER, {"role": "developer", "content": "x"}]}, "invalid_message"),
         ({"messages": [{"role": "user", "content": ""}]}, "invalid_message"),
         ({"messages": [{"role": "user", "content": []}]}, "invalid_message"),
-        ({"messages": [USER], "conversationId": ""}, "invalid_conversation_id"),
-        ({"messages": [USER], "conversationId": "a b"}, "invalid_conversation_id"),
         ({"messages": [USER], "conversationId": 7}, "invalid_request"),
         ({"messages": [USER], "model": ""}, "invalid_request"),
         ({"messages": [USER], "model": "secret" * 50}, "invalid_request"),
@@ -171,6 +169,32 @@ def test_a_bad_state_update_is_refused(body):
     assert refusal(requests.parse_state_update, body) == (InvalidRequest, "invalid_request")
 
 
+def test_members_are_users_with_what_they_may_do():
+    body = {"members": {"bob": "read", "auth0|7~x/y": "write"}}
+    assert requests.parse_members(json.dumps(body), SETTINGS) == body["members"]
+    assert requests.parse_members('{"members": {}}', SETTINGS) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"members": None},
+        {"members": ["bob"]},
+        {"members": {"bob": "own"}},
+        {"members": {"bob": None}},
+        {"members": {"bob": ["read"]}},
+        {"members": {"": "read"}},
+        {"members": {"secret name": "read"}},
+        {"members": {"secret\n": "read"}},
+        {"members": {"secret" * 22: "read"}},
+        {"members": {f"user-{n}": "read" for n in range(requests.MAX_MEMBERS + 1)}},
+    ],
+)
+def test_members_that_are_none_are_refused(body):
+    assert refusal(requests.parse_members, body)[1] in ("invalid_request", "request_too_large")
+
+
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
 def test_a_number_that_is_none_is_refused(number):
     assert refusal(requests.parse_state_update, f'{{"context": {{"n": {number}}}}}')[0] is InvalidRequest
@@ -242,11 +266,27 @@ def test_a_system_frame_is_read_with_and_without_metadata():
         ({"type": "system", "content": "get_history", "metadata": {"limit": 0}}, (InvalidRequest, "invalid_request")),
         ({"type": "system", "content": "get_history", "metadata": {"limit": 101}}, (InvalidRequest, "invalid_request")),
         ({"type": "system", "content": "resume", "metadata": {"offset": -1}}, (InvalidRequest, "invalid_request")),
+        (
+            {"type": "system", "content": "resume", "metadata": {"afterSeq": 10**40}},
+            (InvalidRequest, "invalid_request"),
+        ),
+        ({"type": "system", "content": "ping", "deep": [[[[[]]]]]}, (InvalidRequest, "too_deep")),
         ({"type": "system", "content": "ping", "metadata": "secret"}, (InvalidRequest, "invalid_request")),
     ],
 )
 def test_a_bad_frame_is_refused_with_a_code(body, expected):
     assert refusal(requests.parse_frame, body, MAX_FRAME) == expected
+
+
+def test_a_frame_may_ask_for_as_much_history_as_the_operator_allows():
+    settings = Settings(max_history_page=7)
+    body = {"type": "system", "content": "get_history", "metadata": {"before": 3}}
+    assert requests.parse_frame(json.dumps(body), settings, MAX_FRAME).metadata == requests.FrameMetadata(
+        limit=7, before=3
+    )
+    body["metadata"]["limit"] = 8
+    with pytest.raises(InvalidRequest):
+        requests.parse_frame(json.dumps(body), settings, MAX_FRAME)
 
 
 @pytest.mark.parametrize(

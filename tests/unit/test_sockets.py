@@ -51,10 +51,11 @@ def texts(world: World, name: str) -> list[str]:
 
 async def test_a_socket_is_listed_from_connect_to_disconnect():
     world = World()
-    await world.sockets.connect("c1", Connection("a", "alice", 5))
-    assert await world.store.connections("c1") == (Connection("a", "alice", 5),)
-    await world.sockets.disconnect("c1", "a")
-    assert await world.store.connections("c1") == ()
+    socket = Connection("a", "alice", 5)
+    await world.sockets.connect("alice/c1", socket)
+    assert await world.store.connections("alice/c1") == (socket,)
+    await world.sockets.disconnect("alice/c1", socket)
+    assert await world.store.connections("alice/c1") == ()
 
 
 async def test_a_ping_is_answered_and_lists_the_socket_anew():

@@ -82,6 +82,7 @@ async def test_an_answer_is_never_longer_than_it_may_be():
 
 async def test_a_store_that_stumbles_once_does_not_end_a_turn():
     world = World()
+    await world.connect("a")
     connections, stumbles = world.store.connections, [StoreUnavailable("Throttled.")]
 
     async def stumbling(conversation_id: str) -> tuple[Connection, ...]:
@@ -90,7 +91,6 @@ async def test_a_store_that_stumbles_once_does_not_end_a_turn():
         return await connections(conversation_id)
 
     world.store.connections = stumbling
-    await world.connect("a")
     await world.say("a", "Hi")
     await asyncio.gather(world.work(), return_exceptions=True)
     assert (await world.log_of())[-1] == ("assistant", "You said: Hi", "complete")

@@ -45,6 +45,18 @@ class WebSocketGateway:
             await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))
         raise OSError("the gateway throttles this socket")
 
+    async def disconnect(self, connection_id: str) -> None:
+        """Raises ``OSError`` when the gateway does not answer; a socket that is gone is what was wanted."""
+        close = partial(self._client.delete_connection, ConnectionId=connection_id)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, close)
+        except ClientError as exc:
+            code = exc.response["Error"]["Code"]
+            if code not in ("GoneException", "410"):
+                raise OSError(f"the gateway refused to close a socket: {code}") from exc
+        except BotoCoreError as exc:
+            raise OSError("the gateway does not answer") from exc
+
     async def _post(self, connection_id: str, frame: bytes) -> None:
         post = partial(self._client.post_to_connection, ConnectionId=connection_id, Data=frame)
         await asyncio.get_running_loop().run_in_executor(self._threads, post)

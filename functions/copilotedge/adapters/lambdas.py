@@ -31,6 +31,9 @@ class TurnWorker:
     async def sweep(self, conversation_id: str) -> None:
         await self._invoke({"action": "sweep", "conversationId": conversation_id})
 
+    async def forget_user(self, user: str) -> None:
+        await self._invoke({"action": "forget_user", "user": user})
+
     async def _invoke(self, event: dict[str, Any]) -> None:
         payload = json.dumps(event).encode()
         try:

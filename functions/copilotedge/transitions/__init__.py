@@ -30,12 +30,13 @@ from copilotedge.transitions.intake import (
     withdraw,
 )
 from copilotedge.transitions.leases import claim, hand_over, note_listener, renew, request_cancel, take_voice
-from copilotedge.transitions.lives import clear, delete, store_settings
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, Rules, new_id
+from copilotedge.transitions.lives import clear, delete, share, store_settings
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, LIST_EVERY_MS, Rules, new_id
 
 __all__ = [
     "CLAIM_GRACE_MS",
     "LAST_WORDS_MS",
+    "LIST_EVERY_MS",
     "Began",
     "Queued",
     "Repeated",
@@ -58,6 +59,7 @@ __all__ = [
     "regenerate",
     "renew",
     "request_cancel",
+    "share",
     "store_settings",
     "submit",
     "take_voice",

@@ -105,7 +105,7 @@ def _begin_next(
     first = min(snapshot.queue, key=lambda queued: queued.place)
     turn = new_turn(first.turn_id, first.message_id, ended.seq + 1, before.holder, rules, now)
     turn = replace(turn, model=first.model, temperature=first.temperature, max_tokens=first.max_tokens)
-    turn = replace(turn, has_standby=before.has_standby)
+    turn = replace(turn, has_standby=before.has_standby, user=first.user)
     question = question_of(turn, first.content, first.instructions, now)
     begun = replace(ended, seq=question.seq, message_count=ended.message_count + 1, queued=ended.queued - 1, turn=turn)
     return Change(

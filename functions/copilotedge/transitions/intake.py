@@ -19,7 +19,7 @@ class Submission:
     ``context`` are messages that come before it and are not in the log yet (a client that brings its own history).
     ``client_id`` tells whether the client chose ``message_id``, and so may repeat it. ``arrival`` is when the gateway
     received it. ``instructions`` is system text for this answer alone. ``holder`` is set by a caller that will run the
-    turn itself; without it a worker has to claim it.
+    turn itself; without it a worker has to claim it. ``user`` sent it.
     """
 
     message_id: str
@@ -27,6 +27,7 @@ class Submission:
     arrival: int
     client_id: bool = False
     holder: str = ""
+    user: str = ""
     context: tuple[PromptMessage, ...] = ()
     instructions: str = ""
     model: str = ""
@@ -77,7 +78,7 @@ def match_receipt(receipt: Receipt, submission: Submission) -> Repeated:
     return Repeated(receipt.turn_id)
 
 
-def regenerate(snapshot: Snapshot, turn_id: str, holder: str, rules: Rules, now: int) -> Began:
+def regenerate(snapshot: Snapshot, turn_id: str, holder: str, user: str, rules: Rules, now: int) -> Began:
     """Answer the last question once more. Raises ``Conflict`` while a turn runs or when there is no question."""
     state = snapshot.state
     if state is not None and state.turn is not None:
@@ -86,7 +87,7 @@ def regenerate(snapshot: Snapshot, turn_id: str, holder: str, rules: Rules, now:
     if state is None or question is None:
         raise Conflict("There is no message to answer again.", code="nothing_to_regenerate")
     turn = new_turn(turn_id, question.message_id, question.seq, holder, rules, now)
-    turn = replace(turn, replaces=answer.seq if answer else 0)
+    turn = replace(turn, replaces=answer.seq if answer else 0, user=user)
     marked = () if answer else (replace(question, status="complete", turn_id=turn_id),)
     change = Change(expected=state, state=touch(next_state(state, turn=turn), rules, now), messages=marked)
     return Began(change, turn)
@@ -157,6 +158,7 @@ def _begin(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
     earlier = _earlier(state, submission.context, now)
     turn = new_turn(new_id(), submission.message_id, state.seq + len(earlier) + 1, submission.holder, rules, now)
     turn = replace(turn, model=submission.model, temperature=submission.temperature, max_tokens=submission.max_tokens)
+    turn = replace(turn, user=submission.user)
     question = question_of(turn, submission.content, submission.instructions, now)
     grown = replace(state, seq=question.seq, message_count=state.message_count + len(earlier) + 1, turn=turn)
     change = Change(
@@ -189,6 +191,7 @@ def _enqueue(
         content=submission.content,
         arrival=submission.arrival,
         epoch=state.epoch,
+        user=submission.user,
         instructions=submission.instructions,
         model=submission.model,
         temperature=submission.temperature,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from copilotedge.models import Change, ConversationSettings, Snapshot, State
+from copilotedge.models import Change, ConversationSettings, MemberRole, Snapshot, State
 from copilotedge.transitions.leases import with_standby
 from copilotedge.transitions.steps import Rules, born, next_epoch, next_state, seconds, take_word, touch
 
@@ -32,13 +33,19 @@ def delete(state: State | None, now: int) -> Change | None:
     if emptied.turn is None:
         return Change(expected=state, state=replace(emptied, voice_until=take_word(state, now)), removes_state=True)
     turn = replace(emptied.turn, deleting=True)
-    reborn = replace(emptied, turn=turn, life=emptied.epoch, owner="", created_at=now)
+    reborn = replace(emptied, turn=turn, life=emptied.epoch, members={}, listed_at=0, created_at=now)
     return Change(expected=state, state=replace(reborn, expires_at=seconds(emptied.turn.lease_until)))
 
 
 def store_settings(snapshot: Snapshot, settings: ConversationSettings, rules: Rules, now: int) -> Change:
     state = next_state(snapshot.state) if snapshot.state else born(rules, now)
     return Change(expected=snapshot.state, state=touch(state, rules, now), settings=settings)
+
+
+def share(snapshot: Snapshot, members: Mapping[str, MemberRole], rules: Rules, now: int) -> Change:
+    """Let exactly these users read or write the conversation, besides its owner."""
+    state = next_state(snapshot.state) if snapshot.state else born(rules, now)
+    return Change(expected=snapshot.state, state=touch(replace(state, members=dict(members)), rules, now))
 
 
 def _emptied(state: State, now: int) -> State:

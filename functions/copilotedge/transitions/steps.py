@@ -15,6 +15,9 @@ LAST_WORDS_MS = 250
 """How long a holder may go on posting after its turn has ended in the store. The next holder keeps silent until then,
 so that sockets hear turns one after the other although two processes speak."""
 
+LIST_EVERY_MS = 300_000
+"""How far the owner's list of conversations may lag behind a conversation's activity."""
+
 EVICT_EVERY = 50
 """Messages between two evictions; even, for a turn adds two."""
 
@@ -45,9 +48,11 @@ def take_word(state: State, now: int) -> int:
 
 
 def touch(state: State, rules: Rules, now: int) -> State:
-    """Mark activity: the conversation lives on, even if it was about to be deleted."""
+    """Mark activity: the conversation lives on, even if it was about to be deleted, and is listed anew now and then."""
     turn = replace(state.turn, deleting=False) if state.turn else None
-    return replace(state, turn=turn, last_activity=now, expires_at=seconds(now + rules.inactivity_ms))
+    listed_at = now if now - state.listed_at >= LIST_EVERY_MS else state.listed_at
+    expires_at = seconds(now + rules.inactivity_ms)
+    return replace(state, turn=turn, last_activity=now, expires_at=expires_at, listed_at=listed_at)
 
 
 def born(rules: Rules, now: int) -> State:

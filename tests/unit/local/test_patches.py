@@ -1,14 +1,20 @@
 """Each patch still has something to mend: the first test of a pair fails when a newer MiniStack needs it no longer."""
 
+import inspect
+import json
 import queue
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypercorn.protocol import ws_stream
 from ministack.core import lambda_runtime
-from ministack.services import dynamodb, lambda_svc
+from ministack.services import apigateway, dynamodb, lambda_svc, secretsmanager
+from ministack.services.cloudformation import provisioners
 
 from local import patches
 
@@ -76,6 +82,128 @@ def test_a_failed_function_tells_the_client_only_that_it_failed() -> None:
 
 def test_a_connect_without_a_status_is_refused() -> None:
     assert patches.answer_of_gateway(event("CONNECT"), {})["statusCode"] == 500
+
+
+def test_what_connect_answers_reaches_the_handshake_and_no_further() -> None:
+    answer = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "bearer"}, "body": "for nobody"}
+    assert patches.answer_of_gateway(event("CONNECT"), answer) == {
+        key: answer[key] for key in ("statusCode", "headers")
+    }
+    assert patches.answer_of_gateway(event("MESSAGE"), answer) == {"statusCode": 200}
+
+
+REFUSAL = {"statusCode": 401, "headers": {}}
+WELCOME = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "bearer"}}
+
+
+class Client:
+    """Knocks at a WebSocket API of MiniStack's whose `$connect` gives `answer`, and leaves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.api = json.loads(apigateway._create_api({"name": "x", "protocolType": "WEBSOCKET"})[2])["apiId"]
+        apigateway._create_route(self.api, {"routeKey": "$connect"})
+        self.answer: dict[str, Any] = {}
+        self.heard: list[dict[str, Any]] = []
+        self._sends = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
+        monkeypatch.setattr(apigateway, "_invoke_ws_lambda", self._invoke)
+
+    async def knock(self, answer: dict[str, Any], handle: Any) -> dict[str, Any]:
+        """The first message that it hears."""
+        self.answer = answer
+        scope = {"path": "/live", "subprotocols": ["bearer", "a.b.c"]}
+        await handle(scope, self._receive, self._hear, self.api)
+        return self.heard[0]
+
+    async def _invoke(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return self.answer
+
+    async def _receive(self) -> dict[str, Any]:
+        return self._sends.pop(0)
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        self.heard.append(message)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    yield Client(monkeypatch)
+    apigateway.reset()
+
+
+@pytest.fixture
+def patched_handle(client: Client, monkeypatch: pytest.MonkeyPatch) -> Any:
+    keeping = patches.keeping_connect_answer(apigateway._invoke_ws_lambda)
+    monkeypatch.setattr(apigateway, "_invoke_ws_lambda", keeping)
+    return patches.answering_handshakes(apigateway.handle_websocket)
+
+
+async def test_unpatched_the_client_does_not_hear_the_status_of_connect(client: Client) -> None:
+    assert await client.knock(REFUSAL, apigateway.handle_websocket) == {"type": "websocket.close", "code": 1008}
+
+
+async def test_patched_the_client_hears_it(client: Client, patched_handle: Any) -> None:
+    assert (await client.knock(REFUSAL, patched_handle))["status"] == 401
+    assert [message["type"].rpartition(".")[2] for message in client.heard] == ["start", "body"]
+
+
+async def test_unpatched_no_subprotocol_is_chosen(client: Client) -> None:
+    assert await client.knock(WELCOME, apigateway.handle_websocket) == {"type": "websocket.accept"}
+
+
+async def test_patched_the_functions_choice_is(client: Client, patched_handle: Any) -> None:
+    assert await client.knock(WELCOME, patched_handle) == {"type": "websocket.accept", "subprotocol": "bearer"}
+
+
+async def test_patched_a_socket_without_subprotocol_is_accepted_as_before(client: Client, patched_handle: Any) -> None:
+    assert await client.knock({"statusCode": 200, "headers": {}}, patched_handle) == {"type": "websocket.accept"}
+    assert client.heard[1:] == [{"type": "websocket.close", "code": 1000}]
+
+
+def test_the_server_can_answer_a_handshake_over_http() -> None:
+    assert '"websocket.http.response": {}' in inspect.getsource(ws_stream)
+
+
+GENERATED = {
+    "GenerateSecretString": {
+        "SecretStringTemplate": '{"previous": ""}',
+        "GenerateStringKey": "current",
+        "PasswordLength": 64,
+    }
+}
+UNPATCHED = provisioners._RESOURCE_HANDLERS[patches.SECRET]
+
+
+@pytest.fixture
+def made_secrets() -> Iterator[None]:
+    yield
+    secretsmanager.reset()
+
+
+def keys_in(name: str) -> Any:
+    [version] = secretsmanager._secrets[name]["Versions"].values()
+    return json.loads(version["SecretString"])
+
+
+def test_unpatched_a_secret_is_known_by_its_name(made_secrets: None) -> None:
+    assert not UNPATCHED["create"]("Keys", GENERATED, "shop")[0].startswith("arn:")
+
+
+def test_patched_it_is_known_by_its_arn(made_secrets: None) -> None:
+    known_by, attributes = patches.known_by_arn(UNPATCHED)["create"]("Keys", GENERATED, "shop")
+    assert known_by == attributes["Arn"]
+
+
+def test_patched_a_deployment_keeps_a_generated_secret_and_an_end_deletes_it(made_secrets: None) -> None:
+    secrets = patches.known_by_arn(UNPATCHED)
+    known_by, _ = secrets["create"]("Keys", GENERATED, "shop")
+    [name] = secretsmanager._secrets
+    before = keys_in(name)
+    assert len(before["current"]) == 64 and before["previous"] == ""
+    described = GENERATED | {"Description": "Now with one"}
+    assert secrets["update"](known_by, GENERATED, described, "shop", "Keys")[0] == known_by
+    assert keys_in(name) == before
+    secrets["delete"](known_by, described)
+    assert name not in secretsmanager._secrets
 
 
 def silence() -> SimpleNamespace:

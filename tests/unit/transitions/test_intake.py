@@ -162,7 +162,7 @@ def test_a_receipt_leads_to_the_turn():
 
 
 def test_regenerating_asks_the_last_question_again_in_place_of_its_answer():
-    began = regenerate(quiet(), "t2", "me", RULES, NOW)
+    began = regenerate(quiet(), "t2", "me", "alice", RULES, NOW)
     assert (began.turn.turn_id, began.turn.message_id, began.turn.question_seq) == ("t2", "m1", 1)
     assert (began.turn.replaces, began.turn.holder) == (2, "me")
     assert began.change.messages == ()
@@ -170,7 +170,7 @@ def test_regenerating_asks_the_last_question_again_in_place_of_its_answer():
 
 def test_regenerating_a_failed_question_makes_it_whole_again():
     failed = replace(QUESTION, status="failed")
-    began = regenerate(Snapshot(state(seq=1), messages=(failed,)), "t2", "", RULES, NOW)
+    began = regenerate(Snapshot(state(seq=1), messages=(failed,)), "t2", "", "alice", RULES, NOW)
     assert began.turn.replaces == 0
     assert began.change.messages == (replace(QUESTION, turn_id="t2"),)
 
@@ -187,13 +187,13 @@ def test_regenerating_a_failed_question_makes_it_whole_again():
 )
 def test_without_a_question_there_is_nothing_to_regenerate(snapshot):
     with pytest.raises(Conflict) as caught:
-        regenerate(snapshot, "t2", "", RULES, NOW)
+        regenerate(snapshot, "t2", "", "alice", RULES, NOW)
     assert caught.value.code == "nothing_to_regenerate"
 
 
 def test_nothing_is_regenerated_or_appended_during_a_turn():
     for act in (
-        lambda: regenerate(busy(), "t2", "", RULES, NOW),
+        lambda: regenerate(busy(), "t2", "", "alice", RULES, NOW),
         lambda: append(busy(), "user", "x", 0, RULES, NOW),
     ):
         with pytest.raises(Conflict) as caught:

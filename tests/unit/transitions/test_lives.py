@@ -19,7 +19,14 @@ HELD = Turn("t1", "m1", 9, "me", 1, START + 5_000)
 
 def used(turn: Turn | None = None) -> State:
     return next_state(
-        born(RULES, START), seq=9, queued=2, message_count=9, total_tokens=70, owner="alice", turn=turn, voice_until=7
+        born(RULES, START),
+        seq=9,
+        queued=2,
+        message_count=9,
+        total_tokens=70,
+        members={"bob": "read"},
+        turn=turn,
+        voice_until=7,
     )
 
 
@@ -32,7 +39,7 @@ def test_a_clear_starts_an_empty_epoch_of_the_same_life():
     before = used()
     after = clear(before, RULES, NOW).state
     assert (after.seq, after.queued, after.message_count, after.total_tokens) == (0, 0, 0, 0)
-    assert (after.life, after.owner, after.created_at) == (before.life, "alice", START)
+    assert (after.life, after.members, after.created_at) == (before.life, {"bob": "read"}, START)
     assert after.epoch > before.epoch
 
 
@@ -70,7 +77,7 @@ def test_a_deletion_during_a_turn_keeps_an_empty_state_until_the_lease_ends():
     change = delete(before, NOW)
     after = change.state
     assert not change.removes_state
-    assert (after.seq, after.owner) == (0, "")
+    assert (after.seq, after.members) == (0, {})
     assert after.turn == replace(HELD, closing=True, deleting=True, has_standby=True)
     assert after.life == after.epoch > before.epoch
     assert after.expires_at * 1000 == HELD.lease_until

@@ -105,6 +105,11 @@ def no_answer(detail: str) -> ModelError:
     return ModelUnavailable(_UNAVAILABLE.message, detail=detail)
 
 
+def no_token(detail: str) -> ModelError:
+    """Without its token the model cannot be asked, which is the operator's matter."""
+    return ModelNotAllowed(_NOT_ALLOWED.message, detail=detail)
+
+
 def retry_after(headers: Mapping[str, str]) -> int | None:
     """Seconds, from either form of the header (RFC 9110, 10.2.3); None without a readable one."""
     value = headers.get("retry-after", "").strip()

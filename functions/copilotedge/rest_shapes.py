@@ -1,0 +1,81 @@
+"""The REST routes' own JSON shapes. ``known_as`` is the conversation id as the caller gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from copilotedge import frames
+from copilotedge.addresses import address_of_key
+from copilotedge.models import ConversationSettings, MemberRole, State
+from copilotedge.outcomes import Page
+from copilotedge.replies import Pending
+from copilotedge.settings import Settings
+from copilotedge.users import Entry
+
+_FIRST = {"api", "conversation", "conversations", "users", "health", "openapi.json"}
+_LAST = {"messages", "clear", "cancel", "state", "members"}
+
+
+def history(known_as: str, page: Page) -> dict[str, Any]:
+    state = page.state
+    turn = state.turn if state and state.turn and not state.turn.closing else None
+    running = {"turnId": turn.turn_id, "messageId": turn.message_id, "attempt": turn.attempt} if turn else None
+    return {
+        "conversationId": known_as,
+        "epoch": state.epoch if state else "",
+        "messages": [frames.history_entry(message) for message in page.messages],
+        "totalTokens": state.total_tokens if state else 0,
+        "hasMore": page.more,
+        "turn": running,
+    }
+
+
+def conversation_state(
+    settings: Settings, known_as: str, state: State | None, stored: ConversationSettings
+) -> dict[str, Any]:
+    return {
+        "conversationId": known_as,
+        "userId": stored.user_id or None,
+        "model": stored.model or settings.model,
+        "context": dict(stored.context),
+        "messageCount": min(state.message_count, settings.max_stored_messages) if state else 0,
+        "queued": state.queued if state else 0,
+        "totalTokens": state.total_tokens if state else 0,
+        "createdAt": state.created_at if state else None,
+        "lastActivity": state.last_activity if state else None,
+    }
+
+
+def listed(settings: Settings, entry: Entry) -> dict[str, Any]:
+    return {
+        "conversationId": entry.name,
+        "createdAt": entry.state.created_at,
+        "lastActivity": entry.state.last_activity,
+        "messageCount": min(entry.state.message_count, settings.max_stored_messages),
+        "totalTokens": entry.state.total_tokens,
+    }
+
+
+def members(known_as: str, key: str, allowed: Mapping[str, MemberRole]) -> dict[str, Any]:
+    return {"conversationId": known_as, "sharedId": address_of_key(key).shared_id, "members": dict(allowed)}
+
+
+def pending(reply: Pending, known_as: str) -> dict[str, Any]:
+    """The answer will be in the log."""
+    return {
+        "status": "pending",
+        "conversationId": known_as,
+        "turnId": reply.turn_id,
+        "messageId": reply.message_id,
+        "messagesUrl": f"/conversation/{quote(known_as, safe='')}/messages",
+    }
+
+
+def route_of(path: str) -> str:
+    """For the log: where a path goes, without the ids in it."""
+    first, _, rest = path.strip("/").partition("/")
+    last = rest.rpartition("/")[2]
+    tail = f"/{last}" if first == "conversation" and last in _LAST else ""
+    return f"/{first}" + ("/{id}" if rest and first == "conversation" else "") + tail if first in _FIRST else "/..."
