@@ -87,14 +87,22 @@ def follow(stack: Stack, stopped: threading.Event) -> None:
 
 
 def greeting(endpoints: Endpoints) -> str:
-    """Where everything is."""
+    """Where everything is and how it is called; where a token is needed, a shell that knows TOKEN puts it in."""
     body = '{"conversationId": "hello", "messages": [{"role": "user", "content": "Hello!"}]}'
-    return f"""
-  Chat page  {endpoints.chat_page_url}
-  WebSocket  {endpoints.websocket_url}?conversationId=hello
-  REST       curl {endpoints.http_url}/api/copilotedge -H 'content-type: application/json' -d '{body}'
-  Model      {endpoints.workers_ai_base_url}
-"""
+    page, rest = endpoints.chat_page_url, f"curl {endpoints.http_url}/api/copilotedge"
+    socket = f"{endpoints.websocket_url}?conversationId=hello"
+    lines = [f"Model      {endpoints.workers_ai_base_url}"]
+    if endpoints.token:
+        page += f"#token={endpoints.token}"
+        rest += ' -H "authorization: Bearer $TOKEN"'
+        socket += "&token=$TOKEN"
+        lines += [f"Token      TOKEN={endpoints.token}"]
+    lines += [
+        f"REST       {rest} -H 'content-type: application/json' -d '{body}'",
+        f"WebSocket  {socket}",
+        f"Chat page  {page}",
+    ]
+    return "\n" + "".join(f"  {line}\n" for line in lines)
 
 
 class Stopped(BaseException):

@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Endpoints:
-    """`http_url` has no slash at its end. A client connects to `websocket_url + "?conversationId=..."`."""
+    """`http_url` has no slash at its end. A client connects to `websocket_url + "?conversationId=..."`.
+
+    `token` is good for a month, and None where none is needed or somebody else issues them.
+    """
 
     http_url: str
     websocket_url: str
@@ -16,11 +19,12 @@ class Endpoints:
     table_name: str
     stack_name: str
     workers_ai_base_url: str
-    token: str | None = None  # until there is authentication
+    token: str | None = None
 
     def write(self, file: Path) -> None:
         """Replaces the file in one step."""
         draft = file.with_suffix(".tmp")
+        draft.touch(mode=0o600)
         draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
         draft.replace(file)
 

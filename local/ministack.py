@@ -10,16 +10,21 @@ import boto3
 from local.host import REGION, Ports, aws_environment, clean_environment
 from local.process import Process
 
+EMULATOR = "local.emulator"
 HEALTH_SECONDS = 1.0
 START_SECONDS = 60.0
 
 
 class MiniStack:
-    """MiniStack with its state in `directory`. What it knows survives `stop` and `start`, but not a kill."""
+    """MiniStack with its state in `directory`. What it knows survives `stop` and `start`, but not a kill.
 
-    def __init__(self, directory: Path, ports: Ports) -> None:
+    `emulator` is the module to run: MiniStack with our patches.
+    """
+
+    def __init__(self, directory: Path, ports: Ports, emulator: str = EMULATOR) -> None:
         self._directory = directory
         self._ports = ports
+        self._emulator = emulator
         self._process = Process("ministack", directory)
 
     @property
@@ -37,7 +42,7 @@ class MiniStack:
             port = self._ports.claim("aws")
             shutil.rmtree(self._directory / "tmp", ignore_errors=True)  # unpacked functions of the last time
             (self._directory / "tmp").mkdir(parents=True)
-            self._process.start([sys.executable, "-m", "local.emulator"], self._environment(port))
+            self._process.start([sys.executable, "-m", self._emulator], self._environment(port))
         self._process.wait_until(self._healthy, START_SECONDS)
 
     def stop(self) -> None:

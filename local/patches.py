@@ -11,17 +11,22 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from types import SimpleNamespace
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import apigateway, lambda_svc
+from ministack.services.cloudformation import provisioners
 
 from local.errors import LocalStackError
 
 VERSION = "1.5.33"
+SECRET = "AWS::SecretsManager::Secret"
+CONNECT_ANSWER: ContextVar[dict[str, Any] | None] = ContextVar("CONNECT_ANSWER", default=None)
 
 
 def apply() -> None:
@@ -29,6 +34,9 @@ def apply() -> None:
     if version() != VERSION:
         raise LocalStackError(f"local/patches.py knows MiniStack {VERSION}, not {version()}")
     lambda_runtime.get_or_create_worker = LeasedWorker
+    apigateway._invoke_ws_lambda = keeping_connect_answer(apigateway._invoke_ws_lambda)
+    apigateway.handle_websocket = answering_handshakes(apigateway.handle_websocket)
+    provisioners._RESOURCE_HANDLERS[SECRET] = known_by_arn(provisioners._RESOURCE_HANDLERS[SECRET])
     lambda_svc.load_persisted_state = from_the_start_of_streams(lambda_svc.load_persisted_state)
     lambda_runtime.zipfile = unpacking_once(Path(tempfile.gettempdir()) / "unpacked")
     lambda_runtime.Worker._drain_stderr_bounded = short_log_wait(lambda_runtime.Worker._drain_stderr_bounded)
@@ -78,17 +86,90 @@ class LeasedWorker:
 
 def answer_of_gateway(event: dict[str, Any], result: Any) -> dict[str, Any]:
     """What API Gateway makes of a function's result; `None` stands for a failed invocation."""
-    if isinstance(result, dict) and "statusCode" in result:
-        return {"statusCode": result["statusCode"]}
-    if result is not None and event["requestContext"]["eventType"] == "MESSAGE":
-        return {"statusCode": 200}
     context = event["requestContext"]
+    if isinstance(result, dict) and "statusCode" in result:
+        headers = {"headers": result.get("headers") or {}} if context["eventType"] == "CONNECT" else {}
+        return {"statusCode": result["statusCode"], **headers}
+    if result is not None and context["eventType"] == "MESSAGE":
+        return {"statusCode": 200}
     body = {
         "message": "Internal server error",
         "connectionId": context["connectionId"],
         "requestId": context["requestId"],
     }
     return {"statusCode": 500, "body": json.dumps(body)}
+
+
+def keeping_connect_answer(invoke: Any) -> Any:
+    """Remembers what the function answered to `$connect`, for the handshake that waits for it."""
+
+    async def invoked(
+        api: str, account: str, region: str, route: Any, stage: str, connection: str, kind: str, *rest: Any, **more: Any
+    ) -> Any:
+        answer = await invoke(api, account, region, route, stage, connection, kind, *rest, **more)
+        if kind == "CONNECT":
+            CONNECT_ANSWER.set(answer)
+        return answer
+
+    return invoked
+
+
+def answering_handshakes(handle: Any) -> Any:
+    """Answers a handshake as the function did.
+
+    On AWS a client that `$connect` refuses gets the function's status, and one that it lets in the subprotocol that the
+    function chose. MiniStack knows only 403 and no subprotocol.
+    """
+
+    async def handled(scope: dict[str, Any], receive: Any, send: Any, *rest: Any, **more: Any) -> None:
+        CONNECT_ANSWER.set(None)
+
+        async def sent(message: dict[str, Any]) -> None:
+            for part in handshake(scope, message, CONNECT_ANSWER.get()):
+                await send(part)
+
+        await handle(scope, receive, sent, *rest, **more)
+
+    return handled
+
+
+def handshake(
+    scope: dict[str, Any], message: dict[str, Any], answer: dict[str, Any] | None
+) -> Iterator[dict[str, Any]]:
+    """The message, or what the function's answer to `$connect` makes of it."""
+    if answer is None:
+        yield message
+    elif message["type"] == "websocket.accept":
+        said = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+        chosen = said.get("sec-websocket-protocol")
+        yield message | ({"subprotocol": chosen} if chosen in scope["subprotocols"] else {})
+    elif message["type"] == "websocket.close" and not 200 <= answer["statusCode"] < 300:
+        headers = [(b"content-length", b"0")]
+        yield {"type": "websocket.http.response.start", "status": answer["statusCode"], "headers": headers}
+        yield {"type": "websocket.http.response.body", "body": b""}
+    else:
+        yield message
+
+
+def known_by_arn(secrets: dict[str, Any]) -> dict[str, Any]:
+    """CloudFormation's handlers of secrets. On AWS `Ref` gives a secret's ARN, as policies need it; here its name."""
+
+    def create(*arguments: Any) -> tuple[str, dict[str, str]]:
+        _, attributes = secrets["create"](*arguments)
+        return attributes["Arn"], attributes
+
+    def update(physical_id: str, *arguments: Any) -> tuple[str, dict[str, str]]:
+        name, attributes = secrets["update"](name_of(physical_id), *arguments)
+        in_place = name == name_of(physical_id)
+        return physical_id if in_place else attributes["Arn"], attributes
+
+    def delete(physical_id: str, properties: Any) -> None:
+        secrets["delete"](name_of(physical_id), properties)
+
+    def name_of(physical_id: str) -> str:
+        return physical_id.rpartition(":secret:")[2][:-7] if physical_id.startswith("arn:") else physical_id
+
+    return {**secrets, "create": create, "update": update, "delete": delete}
 
 
 def short_log_wait(drain: Any) -> Any:

@@ -36,8 +36,7 @@ class Sam:
     def deploy(self, endpoint: str, stack: str, parameters: Mapping[str, str]) -> None:
         """Deploys what was built. Raises LocalStackError."""
         template_file = self.output / "template.yaml"
-        check_names(parameters, template_file)
-        overrides = self._write_parameters(build_parameters() | dict(parameters))
+        overrides = self._write_parameters(completed(build_parameters() | dict(parameters), template_file))
         template = ["--template-file", str(template_file), "--stack-name", stack]
         try:
             self._run("deploy", *template, "--parameter-overrides", f"file://{overrides}", endpoint=endpoint)
@@ -72,11 +71,15 @@ class Sam:
         }
 
 
-def check_names(parameters: Mapping[str, str], template: Path) -> None:
-    """Raises LocalStackError for a parameter that the template does not have: AWS refuses it, MiniStack does not."""
+def completed(parameters: Mapping[str, str], template: Path) -> dict[str, str]:
+    """The parameters, and the template's defaults of all others, which SAM CLI would leave as they were last time.
+
+    Raises LocalStackError for one that the template does not have: AWS refuses it, MiniStack does not.
+    """
     known = yaml.safe_load(template.read_text())["Parameters"]
     if unknown := sorted(parameters.keys() - known.keys()):
         raise LocalStackError(f"The template has no parameter {', '.join(unknown)}. It has: {', '.join(sorted(known))}")
+    return {name: str(about["Default"]) for name, about in known.items() if "Default" in about} | dict(parameters)
 
 
 def build_parameters() -> dict[str, str]:

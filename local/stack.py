@@ -9,11 +9,12 @@ from typing import Any
 from local.bridges import bridge
 from local.endpoints import Endpoints
 from local.host import Ports
-from local.ministack import MiniStack
+from local.ministack import EMULATOR, MiniStack
 from local.model import LONGEST_ANSWER_TOKENS, Model
 from local.options import Options
 from local.places import LOCAL
 from local.sam import Sam
+from local.tokens import local_token
 
 PREFERRED_PORTS = {"aws": 4566, "model": 4577}
 EXECUTE_API = "/_aws/execute-api"  # where MiniStack serves all APIs, by id
@@ -34,6 +35,7 @@ class Stack:
         name: str = "copilotedge",
         build: Path | None = None,
         preferred_ports: Mapping[str, int] = PREFERRED_PORTS,
+        emulator: str = EMULATOR,
         say: Callable[[str], None] = quiet,
     ) -> None:
         self.directory = directory
@@ -41,7 +43,7 @@ class Stack:
         self.endpoints_file = directory / "endpoints.json"
         self._ports = Ports(directory / "ports.json", preferred_ports)
         self._say = say
-        self.ministack = MiniStack(directory, self._ports)
+        self.ministack = MiniStack(directory, self._ports, emulator)
         self.sam = Sam(directory, build or directory / "build")
 
     def up(self, options: Options) -> Endpoints:
@@ -60,6 +62,8 @@ class Stack:
         with self._step("Deploying the template"):
             self.sam.deploy(self.ministack.endpoint, self.name, parameters)
             outputs = bridge(self.client, self.name)
+        if warning := outputs.get("Warning"):
+            self._say(f"WARNING: {warning}")
         endpoints = self._endpoints(outputs, parameters)
         endpoints.write(self.endpoints_file)
         return endpoints
@@ -119,6 +123,7 @@ class Stack:
             table_name=outputs["TableName"],
             stack_name=self.name,
             workers_ai_base_url=parameters.get("WorkersAiBaseUrl") or cloudflare,
+            token=local_token(self.client, outputs),
         )
 
     @contextmanager
