@@ -47,9 +47,14 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> d
 
 
 def _turn_away(app: Application, event: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to a caller without a good token, whatever is asked for; None for the others, and what is public."""
+    """The answer to a caller without a good token, whatever is asked for; None for the others, and what is public.
+
+    A browser asks with OPTIONS, without a token, what it may do; the gateway puts the CORS headers on our answer.
+    """
     context = event["requestContext"]
-    if (context["http"]["method"], context["http"]["path"]) in PUBLIC or context["http"]["method"] == "OPTIONS":
+    if context["http"]["method"] == "OPTIONS":
+        return {"statusCode": 204}
+    if (context["http"]["method"], context["http"]["path"]) in PUBLIC:
         return None
     try:
         who = caller((context.get("authorizer") or {}).get("lambda"), app.settings, now())

@@ -22,8 +22,9 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
     The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
     Events: ``{"action": "forget_user", "user"}``; and with a ``conversationId``
-    ``{"action": "run_turn", "turnId", "connectionId"?}``, ``{"action": "stand_by"}`` and ``{"action": "sweep"}``.
-    Raises on anything unforeseen, for Lambda to repeat the event; doing the same twice is harmless.
+    ``{"action": "run_turn", "turnId", "connectionId"?, "tokenExpires"?}``, ``{"action": "stand_by"}`` and
+    ``{"action": "sweep"}``. Raises on anything unforeseen, for Lambda to repeat the event; doing the same twice is
+    harmless.
     """
     if event["action"] == "forget_user":
         app.log.info("user_forgotten", conversations=app.run(app.users.forget(event["user"])))
@@ -47,7 +48,7 @@ async def _run_turn(app: Application, event: dict[str, Any], holder: str, deadli
         await app.sockets.retell(event["conversationId"], event["turnId"])
         return
     try:
-        await app.runner.serve(run, deadline, event.get("connectionId", ""))
+        await app.runner.serve(run, deadline, event.get("connectionId", ""), event.get("tokenExpires", 0))
     except Exception:
         if run.turn.attempt >= app.settings.max_attempts:
             await app.runner.give_up(run)

@@ -107,6 +107,7 @@ class Stack:
             "WorkersAiBaseUrl": model.base_url,
             "Model": model.name,
             "MaxAnswerTokens": str(LONGEST_ANSWER_TOKENS),
+            "LongestAnswerTokens": str(LONGEST_ANSWER_TOKENS),
             "HistoryWindowCharacters": str(SMALL_MODEL_HISTORY_CHARACTERS),
             "PageNotice": model.notice,
         }

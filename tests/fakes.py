@@ -109,7 +109,9 @@ class FakeWaker:
     swept: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
-    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+    async def run_turn(
+        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+    ) -> None:
         self.pending.append((conversation_id, turn_id, connection_id))
 
     async def stand_by(self, conversation_id: str) -> None:

@@ -7,6 +7,7 @@ its key, ``<owner>/<id>``; only the edges translate. An id has neither ``~`` nor
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from copilotedge.errors import InvalidRequest
@@ -41,6 +42,11 @@ def address_of(user: str, conversation_id: str) -> Address:
     if shared and not USER.fullmatch(owner):
         raise InvalidRequest("The owner in front of ~ is not a user.", code="invalid_conversation_id")
     return Address(owner if shared else user, check_conversation_id(name))
+
+
+def may_hear(user: str, key: str, members: Container[str]) -> bool:
+    """Whether ``user`` is the conversation's owner, or among its members."""
+    return user in members or user == address_of_key(key).owner
 
 
 def address_of_key(key: str) -> Address:

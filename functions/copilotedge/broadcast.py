@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 
 from copilotedge import frames
+from copilotedge.addresses import may_hear
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.models import Connection, Resume
@@ -31,6 +32,7 @@ class Channel:
         clock: Clock,
         log: Log,
         also: str = "",
+        also_ends: int = 0,
     ) -> None:
         self._conversation_id = conversation_id
         self._store = store
@@ -38,7 +40,7 @@ class Channel:
         self._clock = clock
         self._log = log
         self._also = also
-        self._ends: dict[str, int] = {}
+        self._ends: dict[str, int] = {also: also_ends}
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
@@ -62,6 +64,16 @@ class Channel:
             outbox.listen()
             for data in frames.encode(frame):
                 outbox.put(data)
+
+    async def meet(self, connections: Collection[Connection], members: Container[str]) -> None:
+        """``update`` with those who may listen, and show the others out: they were members once."""
+        invited = [one for one in connections if may_hear(one.user, self._conversation_id, members)]
+        strangers = {one.connection_id for one in connections} - {one.connection_id for one in invited}
+        if self._also in strangers:
+            self._also = ""
+        self.update(invited)
+        for connection_id in strangers:
+            await self._show_out(connection_id)
 
     def update(self, connections: Collection[Connection]) -> None:
         """Take note of who is connected now. The first call also delivers what was sent before it.
@@ -130,6 +142,13 @@ class Channel:
         except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
             self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
         return False
+
+    async def _show_out(self, connection_id: str) -> None:
+        try:
+            await self._gateway.disconnect(connection_id)
+            await self._store.disconnect(self._conversation_id, connection_id)
+        except (OSError, CopilotEdgeError) as exc:
+            self._log.error("disconnect_failed", connection_id=connection_id, error=type(exc).__name__)
 
     def _has_ended(self, connection_id: str) -> bool:
         """Whether the token that opened this socket has expired."""

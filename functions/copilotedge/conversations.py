@@ -94,8 +94,9 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
         return replace(_submitted(conversation_id, submission, outcome, snapshot), quota=await admitted)
 
-    async def wake(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
-        await self._waker.run_turn(conversation_id, turn_id, connection_id)
+    async def wake(self, conversation_id: str, turn_id: str, connection: Connection) -> None:
+        """Have the turn run; ``connection`` hears it."""
+        await self._waker.run_turn(conversation_id, turn_id, connection.connection_id, connection.token_expires)
 
     async def regenerate(self, conversation_id: str, user: str = "", holder: str = "") -> Submitted:
         """Begin a turn that answers the last question once more. Raises ``Conflict`` and ``LimitExceeded``."""
@@ -276,13 +277,13 @@ class Conversations:
     ) -> tuple[_Outcome, Change | None, Snapshot]:
         """Read, decide, commit; again where another change came first. ``decide`` gives None for nothing to change.
 
-        Nothing is committed before the user is admitted, which goes on beside the first read.
+        Nothing is decided before the user is admitted, which goes on beside the first read.
         """
         for lost in range(MAX_LOST_RACES):
             snapshot = await self._store.snapshot(conversation_id, self._window)
-            outcome, change = decide(snapshot)
             if admitted is not None:
                 await admitted
+            outcome, change = decide(snapshot)
             if change is None:
                 return outcome, None, snapshot
             try:

@@ -39,9 +39,10 @@ _QUOTA = {
     "X-RateLimit-Remaining": {"schema": _NUMBER, "description": "What is left of it."},
     "X-RateLimit-Reset": {"schema": _NUMBER, "description": "Seconds until there is more."},
 }
+_ALSO_BY_THE_GATEWAY = ("401", "429", "5XX")
 _HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
-    "429": {"Retry-After": {"schema": _NUMBER, "required": True, "description": "In seconds."}, **_QUOTA},
+    "429": {"Retry-After": {"schema": _NUMBER, "description": "In seconds."}, **_QUOTA},
 }
 
 
@@ -74,7 +75,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "/users/me": {"delete": _forget_me()},
         },
         "components": {
-            "schemas": {"Message": shapes.MESSAGE, "Error": shapes.ERROR},
+            "schemas": {"Message": shapes.MESSAGE, "Error": shapes.ERROR, "GatewayError": shapes.GATEWAY_ERROR},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -94,7 +95,7 @@ def _public(summary: str, answer: dict[str, Any]) -> Operation:
 
 def _chat() -> Operation:
     done = _json("An OpenAI chat completion with conversationId; events if stream is true", shapes.COMPLETION, _QUOTA)
-    done["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    done["content"]["text/event-stream"] = {}
     answers = {
         "200": done,
         "202": _json("It takes longer; messagesUrl tells where the answer will be", shapes.PENDING, _QUOTA),
@@ -102,7 +103,7 @@ def _chat() -> Operation:
     key = {
         "name": "Idempotency-Key",
         "in": "header",
-        "schema": {"type": "string", "pattern": f"^{MESSAGE_ID.pattern}$"},
+        "schema": {"type": "string", "pattern": f"^({MESSAGE_ID.pattern})?$"},
         "description": "Repeating a request with the same key gives the same answer, and one model call.",
     }
     refusals = _refusals([*_COMMON, "403", "409", "413", "429", "5XX"])
@@ -159,8 +160,12 @@ def _operation(summary: str, answers: dict[str, Any], request: type[BaseModel] |
 
 
 def _refusals(statuses: Iterable[str]) -> dict[str, Any]:
-    error = {"$ref": "#/components/schemas/Error"}
-    return {status: _json(_REASONS[status], error, _HEADERS.get(status)) for status in sorted(statuses)}
+    ours: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
+    both = {"anyOf": [ours, {"$ref": "#/components/schemas/GatewayError"}]}
+    shape_of = dict.fromkeys(_ALSO_BY_THE_GATEWAY, both)
+    return {
+        status: _json(_REASONS[status], shape_of.get(status, ours), _HEADERS.get(status)) for status in sorted(statuses)
+    }
 
 
 def _query(name: str, description: str, low: int, high: int) -> dict[str, Any]:

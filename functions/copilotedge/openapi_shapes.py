@@ -41,6 +41,9 @@ MESSAGE["properties"] |= {
 
 ERROR = _object(error=_object(message=_TEXT, type=_TEXT, param={"type": ["string", "null"]}, code=_TEXT))
 
+GATEWAY_ERROR = _object(message=_TEXT)
+"""Of requests that never reach us: API Gateway found no token, or too many requests in one second, or no function."""
+
 HEALTH = _object(status={"const": "ok"})
 DONE = _object(success={"const": True})
 CANCELLED = _object(success={"const": True}, cancelled={"type": "boolean"})

@@ -135,8 +135,13 @@ class Gateway(Protocol):
 class Waker(Protocol):
     """Asks a worker, durably and asynchronously, to look after a conversation."""
 
-    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
-        """Claim and run this turn and what waits behind it. ``connection_id`` hears it, listed or not."""
+    async def run_turn(
+        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+    ) -> None:
+        """Claim and run this turn and what waits behind it.
+
+        ``connection_id`` hears it, listed or not, until its token ends (ms; 0: never).
+        """
         ...
 
     async def stand_by(self, conversation_id: str) -> None:

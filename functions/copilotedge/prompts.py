@@ -14,9 +14,19 @@ def for_turn(turn: Turn, stored: ConversationSettings, messages: Sequence[Messag
     return ModelRequest(
         model=turn.model or stored.model or settings.model,
         messages=(*_system(stored, messages[-1].instructions), *_merged(window(prompt, settings))),
-        max_tokens=turn.max_tokens or _stored_max_tokens(stored) or settings.max_answer_tokens,
+        max_tokens=bounded(turn.max_tokens or _stored_max_tokens(stored), settings),
         temperature=turn.temperature if turn.temperature is not None else _stored_temperature(stored),
     )
+
+
+def bounded(max_tokens: int | None, settings: Settings) -> int:
+    """Who asks for more than the deployment allows gets what it allows."""
+    return min(max_tokens or settings.max_answer_tokens, settings.longest_answer_tokens)
+
+
+def estimated_tokens(request: ModelRequest, text: str) -> int:
+    """Of a call that ended without an account: four characters each, the prompt's and the answer's."""
+    return (sum(len(message.content) for message in request.messages) + len(text)) // 4
 
 
 def window(messages: Sequence[PromptMessage], settings: Settings) -> list[PromptMessage]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
 from copilotedge import prompts, transitions
 from copilotedge.conversations import Conversations
-from copilotedge.errors import Conflict, ModelTimeout, TurnFailed
+from copilotedge.errors import Conflict, ModelTimeout, StoreUnavailable, TurnFailed
 from copilotedge.limits import UNLIMITED, Limits, Quota
 from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
 from copilotedge.outcomes import Outcome
@@ -45,6 +45,17 @@ class Pending:
     turn_id: str
     message_id: str
     quota: Quota = UNLIMITED
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A stateless answer, as far as it has come."""
+
+    request: ModelRequest
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    finish_reason: str = ""
 
 
 class Replies:
@@ -130,24 +141,41 @@ class Replies:
 
     async def _stateless(self, request: ChatRequest, user: str, deadline: int) -> Reply:
         quota = await self._limits.admit_message(user)
+        heard = _Heard(self._request(request))
         try:
             async with asyncio.timeout((deadline - self._clock()) / 1000):
-                text, finished = await self._listen(self._request(request))
+                await self._listen(heard)
         except TimeoutError as exc:
             raise ModelTimeout("The model took too long to answer.") from exc
-        await self._limits.charge(user, finished.usage.total_tokens)
-        reason = finished.finish_reason or "stop"
-        return Reply(transitions.new_id(), text, finished.model, self._clock(), "", reason, finished.usage, quota)
+        finally:
+            await self._charge(user, heard)
+        usage, reason = heard.usage, heard.finish_reason or "stop"
+        return Reply(
+            transitions.new_id(),
+            heard.text,
+            heard.model or heard.request.model,
+            self._clock(),
+            "",
+            reason,
+            usage,
+            quota,
+        )
 
-    async def _listen(self, request: ModelRequest) -> tuple[str, Finished]:
-        text, finished = "", Finished(Usage(), request.model)
-        async with aclosing(self._model.stream(request)) as events:
+    async def _charge(self, user: str, heard: _Heard) -> None:
+        tokens = heard.usage.total_tokens or prompts.estimated_tokens(heard.request, heard.text)
+        with suppress(StoreUnavailable):  # an answer that was given is not taken back
+            await self._limits.charge(user, tokens)
+
+    async def _listen(self, heard: _Heard) -> None:
+        async with aclosing(self._model.stream(heard.request)) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    finished = event
+                    heard.usage, heard.model, heard.finish_reason = event.usage, event.model, event.finish_reason
                 else:
-                    text += event.text
-        return text, finished
+                    heard.text += event.text[: self._settings.max_answer_characters - len(heard.text)]
+                if len(heard.text) >= self._settings.max_answer_characters:
+                    heard.finish_reason = "length"
+                    break
 
     def _request(self, request: ChatRequest) -> ModelRequest:
         system = system_text(request)
@@ -156,7 +184,7 @@ class Replies:
         return ModelRequest(
             model=request.model or self._settings.model,
             messages=(*head, *prompts.window([*_history(request), last], self._settings)),
-            max_tokens=request.max_tokens or self._settings.max_answer_tokens,
+            max_tokens=prompts.bounded(request.max_tokens, self._settings),
             temperature=request.temperature,
         )
 

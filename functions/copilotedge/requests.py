@@ -156,6 +156,7 @@ def parse_chat(body: str, settings: Settings) -> ChatRequest:
         raise InvalidRequest(f"A request may carry {limit} messages at most.", code="too_many_messages")
     for message in request.messages:
         check_text(message.text, settings)
+    _check_instructions(system_text(request), settings)
     _check_size(request)
     if request.messages[-1].role != "user" or not request.messages[-1].text:
         raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
@@ -165,6 +166,12 @@ def parse_chat(body: str, settings: Settings) -> ChatRequest:
 def system_text(request: ChatRequest) -> str:
     """The request's own instructions, joined."""
     return "\n\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
+
+
+def _check_instructions(text: str, settings: Settings) -> None:
+    limit = settings.max_instruction_characters
+    if len(text) > limit:
+        raise RequestTooLarge(f"Instructions may have {limit} characters at most.", code="instructions_too_large")
 
 
 def _check_size(request: ChatRequest) -> None:
@@ -185,6 +192,7 @@ def parse_append(body: str, settings: Settings) -> AppendRequest:
 def parse_state_update(body: str, settings: Settings) -> StateUpdate:
     request = _parse(StateUpdate, _load(body, settings))
     merge_context({}, request.context)
+    _check_instructions((request.context or {}).get("systemPrompt") or "", settings)
     return request
 
 

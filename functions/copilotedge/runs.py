@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from copilotedge.errors import Fenced, ModelError
-from copilotedge.models import Change, ConversationSettings, Message, Snapshot, State, Turn, Usage
+from copilotedge.models import Change, ConversationSettings, Message, ModelRequest, Snapshot, State, Turn, Usage
 
 Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "fenced", "out_of_time"]
 
@@ -15,7 +15,8 @@ Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "
 class Run:
     """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
 
-    ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames.
+    ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames. ``asked`` is
+    what the model was asked, once it was.
     """
 
     conversation_id: str
@@ -30,17 +31,11 @@ class Run:
     model: str = ""
     finish_reason: str = ""
     error: ModelError | None = None
+    asked: ModelRequest | None = None
 
     @property
     def question(self) -> Message:
         return self.messages[-1]
-
-    @property
-    def estimated_tokens(self) -> int:
-        """Of the words so far and what was asked for them, at four characters each; 0 while there are none."""
-        if not self.text:
-            return 0
-        return (len(self.text) + sum(len(message.content) for message in self.messages)) // 4
 
     def is_still_mine(self, current: Turn | None) -> bool:
         mine = (self.turn.turn_id, self.turn.holder, self.turn.attempt)

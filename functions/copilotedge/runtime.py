@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -52,10 +53,18 @@ class StructuredLog:
         self._logger = Logger(service="copilotedge")
 
     def info(self, event: str, **fields: Any) -> None:
-        self._logger.info(event, **cast("Any", fields))
+        self._logger.info(event, **cast("Any", _discreet(fields)))
 
     def error(self, event: str, **fields: Any) -> None:
-        self._logger.error(event, **cast("Any", fields))
+        self._logger.error(event, **cast("Any", _discreet(fields)))
+
+
+def _discreet(fields: dict[str, Any]) -> dict[str, Any]:
+    """Conversations by a hash: their ids name users, and often more."""
+    if "conversation_id" not in fields:
+        return fields
+    known = hashlib.sha256(fields["conversation_id"].encode()).hexdigest()[:12]
+    return {name: value for name, value in fields.items() if name != "conversation_id"} | {"conversation": known}
 
 
 def now() -> int:

@@ -31,7 +31,9 @@ class Settings:
     model_timeout_seconds: float = 30.0
     model_max_tries: int = 3
     max_answer_tokens: int = 1024
+    longest_answer_tokens: int = 4096
     max_answer_characters: int = 90_000
+    max_instruction_characters: int = 24_000
     enable_conversations: bool = True
     default_conversation_id: str = ""
     inactivity_hours: float = 24.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from copilotedge import frames, transitions
+from copilotedge import frames, prompts, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
 from copilotedge.frames import Frame
@@ -56,8 +56,7 @@ class Settlement:
             end = TurnEnd("fenced")
             if self._clock() >= run.turn.lease_until:
                 await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
-        else:
-            await self._charge(run)
+        await self.charge(run)
         self._log.info(
             "turn_ended",
             conversation_id=run.conversation_id,
@@ -69,10 +68,13 @@ class Settlement:
         )
         return end
 
-    async def _charge(self, run: Run) -> None:
-        """What a model does not account for (an answer that was cut short) is estimated."""
+    async def charge(self, run: Run) -> None:
+        """For a model that was asked, whatever came of it. What it does not account for itself is estimated."""
+        if run.asked is None:
+            return
         try:
-            await self._limits.charge(run.turn.user, run.usage.total_tokens or run.estimated_tokens)
+            tokens = run.usage.total_tokens or prompts.estimated_tokens(run.asked, run.text)
+            await self._limits.charge(run.turn.user, tokens)
         except StoreUnavailable as exc:
             self._log.error("charge_failed", conversation_id=run.conversation_id, error=exc.code)
 
@@ -163,7 +165,7 @@ class Settlement:
         if seen.state is None:
             return seen
         if channel is not None and seen.state.listeners != run.state.listeners:
-            await self._watch.meet(run, channel)
+            await self._watch.meet(run, channel, seen.state)
         run.state = seen.state
         return seen
 

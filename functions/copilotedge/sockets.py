@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from copilotedge import frames
@@ -110,7 +111,10 @@ class Sockets:
         channel = Channel(conversation_id, self._store, self._gateway, self._clock, self._log)
         channel.hold_for((voice_until - LAST_WORDS_MS - self._clock()) / 1000)
         try:
-            channel.update(await self._store.connections(conversation_id))
+            connections, state = await asyncio.gather(
+                self._store.connections(conversation_id), self._store.state(conversation_id)
+            )
+            await channel.meet(connections, state.members if state else {})
             for frame in announced:
                 channel.send(frame)
             await channel.flush(FLUSH_SECONDS)
@@ -150,7 +154,7 @@ class Sockets:
         elif taken.position:
             await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, taken.position))
         else:
-            await self._conversations.wake(conversation_id, taken.turn_id, connection.connection_id)
+            await self._conversations.wake(conversation_id, taken.turn_id, connection)
 
     async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
         """The message was taken before: its answer again, or the running turn's text so far, or its place."""
@@ -183,7 +187,7 @@ class Sockets:
             await self._cancel(conversation_id, metadata.message_id or "")
         elif command == "regenerate":
             taken = await self._conversations.regenerate(conversation_id, connection.user)
-            await self._conversations.wake(conversation_id, taken.turn_id, connection.connection_id)
+            await self._conversations.wake(conversation_id, taken.turn_id, connection)
         else:
             await self._resume(conversation_id, connection, metadata)
 

@@ -100,15 +100,15 @@ class TurnRunner:
                 return
             await asyncio.sleep((turn.lease_until - self._clock()) / 1000)
 
-    async def serve(self, run: Run | None, deadline: int, also: str = "") -> None:
+    async def serve(self, run: Run | None, deadline: int, also: str = "", also_ends: int = 0) -> None:
         """Run a turn and what waits behind it, until ``deadline`` (ms) leaves no room for another: a fresh worker does.
 
         An answer that is not whole by then is kept as ``incomplete``. ``also`` is a socket that hears it all even when
-        it is not listed.
+        it is not listed, until its token ends (``also_ends``, ms; 0: never).
         """
         if run is None:
             return
-        channel = self._open(run, also)
+        channel = self._open(run, also, also_ends)
         try:
             while run is not None:
                 verdict = await self._speak(run, channel, deadline)
@@ -125,11 +125,12 @@ class TurnRunner:
 
     async def answer(self, run: Run, deadline: int) -> TurnEnd:
         """Run one turn for a caller that waits for it. ``out_of_time``: the turn has been handed to a worker."""
-        channel = self._open(run, "")
+        channel = self._open(run)
         try:
             verdict = await self._speak(run, channel, deadline)
             if verdict == "out_of_time":
                 await self.hand_over(run)
+                await self._settlement.charge(run)
                 return TurnEnd(verdict)
             end = await self._settlement.settle(run, channel, verdict)
             if end.next is not None:
@@ -142,7 +143,7 @@ class TurnRunner:
     async def give_up(self, run: Run) -> None:
         """The last attempt broke in a way that nobody foresaw: end the turn as failed, so that the next one works."""
         run.error = ModelError("The answer failed too often.", code="turn_failed")
-        channel = self._open(run, "")
+        channel = self._open(run)
         try:
             await self._settlement.settle(run, channel, "failed")
         finally:
@@ -162,8 +163,8 @@ class TurnRunner:
         """A turn is not begun with less time than this: a call's silence, and room to end it."""
         return int(self._settings.model_timeout_seconds * 2000)
 
-    def _open(self, run: Run, also: str) -> Channel:
-        channel = Channel(run.conversation_id, self._store, self._gateway, self._clock, self._log, also)
+    def _open(self, run: Run, also: str = "", also_ends: int = 0) -> Channel:
+        channel = Channel(run.conversation_id, self._store, self._gateway, self._clock, self._log, also, also_ends)
         channel.hold_for((run.state.voice_until - self._clock()) / 1000)
         return channel
 
@@ -202,7 +203,7 @@ class TurnRunner:
         return listen.result() if listen in done else "out_of_time"
 
     async def _listen(self, run: Run, speech: Speech) -> Verdict:
-        request = prompts.for_turn(run.turn, run.settings, run.messages, self._settings)
+        request = run.asked = prompts.for_turn(run.turn, run.settings, run.messages, self._settings)
         try:
             async with aclosing(self._model.stream(request)) as events:
                 async for event in events:

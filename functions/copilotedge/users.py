@@ -15,6 +15,9 @@ from copilotedge.models import Listing, State
 from copilotedge.ports import ConversationStore, Gateway, Log, UsageStore, Waker
 from copilotedge.sockets import Sockets
 
+AT_ONCE = 16
+"""Conversations of a forgotten user that are deleted at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -74,18 +77,20 @@ class Users:
         The counters stay until their day is over, or this would lift the limits.
         """
         listings = await self._store.listings(user)
-        for listing in listings:
-            key = Address(user, listing.name).key
-            cleared = await self._conversations.delete(key)
-            await self._sockets.tell_cleared(key, cleared)
-            await self._sockets.close_all(key)
-            await self._store.sweep(key)
+        for start in range(0, len(listings), AT_ONCE):
+            keys = [Address(user, listing.name).key for listing in listings[start : start + AT_ONCE]]
+            await asyncio.gather(*(self._end(key) for key in keys))
         for connection_id in await self._usage.forget(user):
             try:
                 await self._gateway.disconnect(connection_id)
             except OSError as exc:
                 self._log.error("disconnect_failed", connection_id=connection_id, error=type(exc).__name__)
         return len(listings)
+
+    async def _end(self, key: str) -> None:
+        await self._conversations.delete(key)
+        await self._sockets.close_all(key)
+        await self._store.sweep(key)
 
     async def _states(self, user: str, page: Sequence[Listing]) -> list[State | None]:
         """One that is being deleted is gone already."""
@@ -105,5 +110,5 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
     try:
         last_activity, name = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         return int(last_activity), str(name)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         raise InvalidRequest("This cursor is not one of ours.", code="invalid_parameter") from exc

@@ -10,7 +10,7 @@ import asyncio
 from copilotedge import frames, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import StateChanged, StoreUnavailable
-from copilotedge.models import Connection
+from copilotedge.models import Connection, State
 from copilotedge.ports import Clock, ConversationStore, Log
 from copilotedge.runs import Run, Verdict
 from copilotedge.transitions import Rules
@@ -47,7 +47,7 @@ class Watch:
         current = state.turn if state else None
         if state is None or current is None or not run.is_still_mine(current):
             return "fenced"
-        await self.meet(run, channel)
+        await self.meet(run, channel, state)
         run.state, run.turn = state, current
         if current.closing:
             return "closing"
@@ -68,13 +68,13 @@ class Watch:
     async def try_to_meet(self, run: Run, channel: Channel) -> None:
         """A store that stumbles here costs the sockets a moment, not the turn its life."""
         try:
-            await self.meet(run, channel)
+            await self.meet(run, channel, run.state)
         except StoreUnavailable as exc:
             self._log.error("sockets_unknown", conversation_id=run.conversation_id, error=exc.code)
 
-    async def meet(self, run: Run, channel: Channel) -> None:
+    async def meet(self, run: Run, channel: Channel, state: State) -> None:
         connections = await self._store.connections(run.conversation_id)
-        channel.update(connections)
+        await channel.meet(connections, state.members)
         for connection in connections:
             self._catch_up(run, channel, connection)
 

@@ -161,7 +161,9 @@ class ProcessWaker:
     async def forget_user(self, user: str) -> None:
         raise NotImplementedError
 
-    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
+    async def run_turn(
+        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+    ) -> None:
         await self._process.point("wake", 0.01)
         self._cloud.invoke_worker(conversation_id, turn_id, connection_id)
 

@@ -136,6 +136,10 @@ def test_a_socket_ends_with_its_token(app):
     assert app.run(app.store.connections("alice/c1")) == ()
 
 
+def test_a_browsers_question_what_it_may_do_is_answered_without_a_token(app):
+    assert answer_of(app, "OPTIONS", "/conversations", user=None) == {"statusCode": 204}
+
+
 def test_a_token_that_came_as_a_subprotocol_is_answered_by_one(app):
     request = event("websocket-connect")
     request["headers"]["Sec-WebSocket-Protocol"] = "bearer, abc.def.ghi"

@@ -213,12 +213,24 @@ def test_a_context_that_would_grow_too_large_is_refused():
 
 
 def test_a_question_and_its_instructions_fit_one_item_together():
-    settings = Settings(max_messages_per_request=100)
+    settings = Settings(max_messages_per_request=100, max_instruction_characters=1_000_000)
     messages = [{"role": "system", "content": "é" * 10_000}] * 18
     with pytest.raises(RequestTooLarge) as caught:
         requests.parse_chat(json.dumps({"messages": [*messages, USER]}, ensure_ascii=False), settings)
     assert caught.value.code == "message_too_large"
     requests.parse_chat(json.dumps({"messages": [*messages[:17], USER]}, ensure_ascii=False), settings)
+
+
+def test_instructions_are_bounded_wherever_they_come_from():
+    text = "x" * 24_001
+    chat = {"messages": [{"role": "system", "content": "x" * 9_000}] * 3 + [USER]}
+    for parse, body in (
+        (requests.parse_chat, chat),
+        (requests.parse_state_update, {"context": {"systemPrompt": text}}),
+    ):
+        with pytest.raises(RequestTooLarge) as caught:
+            parse(json.dumps(body), Settings())
+        assert caught.value.code == "instructions_too_large"
 
 
 def test_a_temperature_is_rounded_to_what_a_model_can_tell():

@@ -55,7 +55,7 @@ async def test_what_is_deleted_or_expired_is_not_listed():
     assert await names(world, "alice") == []
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30=", "W10=", "WyJhIiwgMV0="])
+@pytest.mark.parametrize("cursor", ["x", "e30=", "W10=", "WyJhIiwgMV0=", "WzFlOTk5LCAiIl0=", "W" * 8000])
 async def test_a_cursor_that_is_not_ours_is_refused(cursor):
     with pytest.raises(InvalidRequest):
         await World().users.conversations("alice", 20, cursor)

@@ -21,9 +21,12 @@ class TurnWorker:
         self._client = client
         self._function = function
 
-    async def run_turn(self, conversation_id: str, turn_id: str, connection_id: str = "") -> None:
-        event = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id}
-        await self._invoke(event | ({"connectionId": connection_id} if connection_id else {}))
+    async def run_turn(
+        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+    ) -> None:
+        event: dict[str, Any] = {"action": "run_turn", "conversationId": conversation_id, "turnId": turn_id}
+        listener = {"connectionId": connection_id, "tokenExpires": token_expires} if connection_id else {}
+        await self._invoke(event | listener)
 
     async def stand_by(self, conversation_id: str) -> None:
         await self._invoke({"action": "stand_by", "conversationId": conversation_id})

@@ -36,8 +36,10 @@ async def test_a_turn_is_given_to_the_worker_asynchronously(stub):
 
 
 async def test_the_worker_learns_which_socket_must_hear_it(stub):
-    expect(stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1", "connectionId": "a="})
-    await TurnWorker(stub.client, "worker").run_turn("c1", "t1", "a=")
+    expect(
+        stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1", "connectionId": "a=", "tokenExpires": 9}
+    )
+    await TurnWorker(stub.client, "worker").run_turn("c1", "t1", "a=", 9)
 
 
 async def test_a_sweep_is_given_to_the_worker(stub):

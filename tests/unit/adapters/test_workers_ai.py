@@ -386,7 +386,7 @@ async def test_a_refusal_may_quote_the_prompt_so_its_text_is_not_kept():
 async def test_the_clients_text_holds_nothing_of_the_servers():
     failure = await Bench(httpx.Response(403, json={"error": {"message": "do not tell" * 99}})).failure()
     assert "do not tell" not in str(failure)
-    assert "do not tell" in failure.detail
+    assert "do not tell" not in failure.detail
     assert len(failure.detail) <= 300
 
 
@@ -409,7 +409,7 @@ async def test_waits_are_jittered_down_to_nothing():
 async def test_a_failed_try_is_logged():
     bench = Bench(error(429, 3040), said_hello())
     await bench.events()
-    fields = {"code": "model_out_of_capacity", "detail": "HTTP 429, 3040: told to", "wait_seconds": 0.5}
+    fields = {"code": "model_out_of_capacity", "detail": "HTTP 429, 3040", "wait_seconds": 0.5}
     assert bench.log.entries == [("model_try_failed", {"model": "@cf/m", **fields})]
 
 

@@ -13,7 +13,7 @@ from copilotedge.identity import Identity
 from copilotedge.ports import Clock, Log
 
 FRESH_MS = 300_000
-PAUSE_MS = 30_000
+PAUSE_MS = 3_000
 MIN_KEY_CHARACTERS = 32
 """HS256 wants a key no shorter than its hash (RFC 7518, section 3.2)."""
 

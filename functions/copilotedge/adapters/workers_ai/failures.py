@@ -147,8 +147,7 @@ def _fault(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _failure(status: int, fault: Mapping[str, Any], seconds: int | None = None) -> ModelError:
     names = _names(fault)
     kind = next((_BY_CODE[name] for name in names if name in _BY_CODE), None) or _kind_by_status(status)
-    told = "" if kind in (_REJECTED, _TOO_LARGE) else fault.get("message", "")  # a refusal may quote the prompt
-    detail = f"HTTP {status}, {'/'.join(names) or 'no code'}: {told}"
+    detail = f"HTTP {status}, {'/'.join(names) or 'no code'}"  # not its message, which may quote the prompt
     return kind.error(kind.message, code=kind.code, retry_after=seconds, detail=detail[:_DETAIL_CHARACTERS])
 
 
