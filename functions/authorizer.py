@@ -1,7 +1,7 @@
 """Lambda authorizer of both APIs: tells the gateway whose request this is. It says who; the functions say no.
 
-So it lets every request pass, with a context that the gateway hands to the function (and keeps for a minute, on the HTTP
-API): ``user``, ``tokenExpires`` (ms, "0": never), and ``refusal``, the code of what is wrong with the token, "" if
+So it lets every request pass, with a context that the gateway hands to the function (and keeps for a minute, on the
+HTTP API): ``user``, ``tokenExpires`` (ms, "0": never), and ``refusal``, the code of what is wrong with the token, "" if
 nothing is. A ``user`` is only there without a ``refusal``. A socket's context also has its ``conversationId``.
 
 When the keys cannot be read, or the settings are wrong, it raises: the gateway answers 500, lets nobody in, and keeps

@@ -16,7 +16,7 @@ class Run:
     """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
 
     ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames. ``asked`` is
-    what the model was asked, once it was.
+    what the model was asked, as long as that has not been charged.
     """
 
     conversation_id: str

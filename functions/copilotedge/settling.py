@@ -46,7 +46,8 @@ class Settlement:
         self._log = log
 
     async def settle(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
-        """Bring the turn's end into the store, and only then tell the sockets."""
+        """Charge for it, bring the turn's end into the store, and only then tell the sockets."""
+        await self.charge(run)
         try:
             end = await self._end(run, channel, verdict)
         except Closing:
@@ -56,7 +57,6 @@ class Settlement:
             end = TurnEnd("fenced")
             if self._clock() >= run.turn.lease_until:
                 await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
-        await self.charge(run)
         self._log.info(
             "turn_ended",
             conversation_id=run.conversation_id,
@@ -69,11 +69,12 @@ class Settlement:
         return end
 
     async def charge(self, run: Run) -> None:
-        """For a model that was asked, whatever came of it. What it does not account for itself is estimated."""
-        if run.asked is None:
+        """Once, for a model that was asked, whatever came of it. What it does not account for itself is estimated."""
+        asked, run.asked = run.asked, None
+        if asked is None:
             return
         try:
-            tokens = run.usage.total_tokens or prompts.estimated_tokens(run.asked, run.text)
+            tokens = run.usage.total_tokens or prompts.estimated_tokens(asked, run.text)
             await self._limits.charge(run.turn.user, tokens)
         except StoreUnavailable as exc:
             self._log.error("charge_failed", conversation_id=run.conversation_id, error=exc.code)

@@ -13,12 +13,12 @@ export function newId() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-/** The conversation of the address bar, else the last one, else a new one; written back to both. */
+/** The conversation of the address bar, else the last of one's own, else a new one; written back to both. */
 export function openConversation() {
   const asked = new URL(location.href).searchParams.get("conversationId") ?? "";
   const last = read(() => localStorage, "conversation") ?? "";
   const id = [asked, last].find((candidate) => ID.test(candidate)) ?? newId();
-  write(() => localStorage, "conversation", id);
+  if (!id.includes("~")) write(() => localStorage, "conversation", id); // a link must not plant somebody else's for good
   history.replaceState(null, "", addressOf(id));
   return id;
 }

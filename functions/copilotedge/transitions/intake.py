@@ -183,7 +183,7 @@ def _enqueue(
     if submission.context:
         raise _busy()
     if state.queued >= rules.max_queued:
-        raise QueueFull(f"{state.queued} messages wait for an answer already.", retry_after=5)
+        raise QueueFull(f"{state.queued} messages wait for an answer already.", retry_after=5, limit=rules.max_queued)
     waiting = QueuedMessage(
         place=f"{submission.arrival:013d}-{state.version:010d}",
         message_id=submission.message_id,
