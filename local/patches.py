@@ -34,6 +34,7 @@ def apply() -> None:
     if version() != VERSION:
         raise LocalStackError(f"local/patches.py knows MiniStack {VERSION}, not {version()}")
     lambda_runtime.get_or_create_worker = LeasedWorker
+    lambda_runtime.acquire_worker = lambda_svc.acquire_worker = as_configured_now(lambda_runtime.acquire_worker)
     apigateway._invoke_ws_lambda = keeping_connect_answer(apigateway._invoke_ws_lambda)
     apigateway.handle_websocket = answering_handshakes(apigateway.handle_websocket)
     provisioners._RESOURCE_HANDLERS[SECRET] = known_by_arn(provisioners._RESOURCE_HANDLERS[SECRET])
@@ -211,3 +212,18 @@ def unpacking_once(directory: Path) -> SimpleNamespace:
             target.symlink_to(shared, target_is_directory=True)
 
     return SimpleNamespace(**vars(zipfile) | {"ZipFile": Shared})
+
+
+def as_configured_now(acquire: Any) -> Any:
+    """Gives an environment with the function's settings as they are.
+
+    On AWS an event that is repeated meets the settings of that moment. MiniStack repeats it with those of its first
+    try, and then keeps the process for others.
+    """
+
+    def acquired(name: str, config: Any, code: bytes, qualifier: str = "$LATEST", max_concurrency: Any = None) -> Any:
+        known = lambda_svc._functions.get(name) if qualifier == "$LATEST" else None
+        current = known["config"] if known else config
+        return acquire(name, current, code, qualifier=qualifier, max_concurrency=max_concurrency)
+
+    return acquired

@@ -6,15 +6,23 @@ import contextlib
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import httpx
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from tests.history import Entry, Observed
 
 Frame = dict[str, Any]
+Via = Literal["header", "subprotocol", "query"]
+
+SAID: set[str] = set()
+"""Every message that a client of this session has sent or was sent, if it is long enough to be told from other text.
+A test looks for them where they must not be."""
+LONG_ENOUGH = 12
 
 
 def new_conversation(prefix: str = "test") -> str:
@@ -22,11 +30,22 @@ def new_conversation(prefix: str = "test") -> str:
 
 
 class Socket:
-    """One WebSocket client of one conversation; keeps every frame it has received."""
+    """One WebSocket client of one conversation; keeps every frame it has received.
 
-    def __init__(self, websocket_url: str, conversation_id: str) -> None:
-        self._opening = connect(f"{websocket_url}?conversationId={conversation_id}", proxy=None, open_timeout=60)
+    Its token travels ``via`` one of the three ways there are. Raises ``InvalidStatus`` when the server refuses it.
+    """
+
+    def __init__(self, websocket_url: str, conversation_id: str, token: str = "", via: Via = "header") -> None:
+        query = httpx.QueryParams({"conversationId": conversation_id} | ({"token": token} if via == "query" else {}))
+        self._opening = connect(
+            f"{websocket_url}?{query}",
+            additional_headers=bearer(token) if via == "header" else None,
+            subprotocols=[Subprotocol("bearer"), Subprotocol(token)] if via == "subprotocol" else None,
+            proxy=None,
+            open_timeout=60,
+        )
         self._connection: ClientConnection = self._opening.__enter__()
+        self.subprotocol = self._connection.subprotocol
         self.frames: list[Frame] = []
 
     def __enter__(self) -> Self:
@@ -50,9 +69,11 @@ class Socket:
         self.receive_until(is_system("pong"))
 
     def send(self, **frame: Any) -> None:
+        remember(frame)
         self._connection.send(json.dumps(frame))
 
-    def send_text(self, text: str) -> None:
+    def send_text(self, text: str | bytes) -> None:
+        """Whatever it is; bytes go as a binary message."""
         self._connection.send(text)
 
     def say(self, content: str, **extra: Any) -> None:
@@ -71,9 +92,17 @@ class Socket:
         start = len(self.frames)
         while True:
             frame = json.loads(self._connection.recv(timeout=seconds))
+            remember(frame)
             self.frames.append(frame)
             if wanted(frame):
                 return self.frames[start:]
+
+    def receive_rest(self, seconds: float = 20) -> list[Frame]:
+        """What still comes until the server ends the connection. Raises ``TimeoutError`` when it does not."""
+        start = len(self.frames)
+        with contextlib.suppress(ConnectionClosed):
+            self.receive_until(lambda _: False, seconds)
+        return self.frames[start:]
 
     def receive_turn(self, seconds: float = 20) -> list[Frame]:
         """All frames of a turn, up to its last status."""
@@ -117,11 +146,47 @@ def text_of(frames: list[Frame]) -> str:
     return "".join(frame["content"] for frame in frames if is_delta(frame))
 
 
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def remember(value: Any) -> None:
+    """Put the texts of messages and of settings into ``SAID``."""
+    SAID.update(text for text in _texts(value) if len(text) >= LONG_ENOUGH)
+
+
+def remember_request(request: httpx.Request) -> None:
+    with contextlib.suppress(ValueError):
+        remember(json.loads(request.content))
+
+
+def remember_response(response: httpx.Response) -> None:
+    with contextlib.suppress(ValueError):
+        remember(json.loads(response.read()))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            if name in ("content", "text", "systemPrompt") and isinstance(entry, str) and value.get("type") != "system":
+                yield entry
+            yield from _texts(entry)
+
+
 class Rest:
     """The REST routes of a deployed stack."""
 
-    def __init__(self, http_url: str) -> None:
-        self.client = httpx.Client(base_url=http_url + "/", timeout=40, trust_env=False)
+    def __init__(self, http_url: str, token: str = "") -> None:
+        self.client = httpx.Client(
+            base_url=http_url + "/",
+            headers=bearer(token),
+            timeout=40,
+            trust_env=False,
+            event_hooks={"request": [remember_request], "response": [remember_response]},
+        )
 
     def __enter__(self) -> Self:
         return self

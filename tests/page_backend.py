@@ -1,36 +1,42 @@
 """A fake CopilotEdge in one process, for tests of the chat page.
 
-It serves the page's files under a base path with the strict Content-Security-Policy, and speaks the wire protocol
-for one conversation. Tests play the model (`answer`), cut sockets (`drop`), refuse them (`refusing`) and read what
-the page sent (`received`).
+It serves the page's document under a base path with the page's own headers, and speaks the wire protocol for one
+conversation. Tests play the model (`answer`), cut sockets (`drop`), refuse them (`refusing`), say which tokens are good
+(`tokens`, `expire`) and read what the page sent (`received`, `credentials`).
 """
 
+import base64
 import json
 import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.server import ServerConnection, serve
 
-WEB = Path(__file__).parent.parent / "functions" / "web"
+from copilotedge import page
+from copilotedge.settings import Settings
+
 BASE = "/_aws/execute-api/page-test/"
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css"}
 PATIENCE = 10.0
+
+
+def token_of(user: str, number: int = 1) -> str:
+    """Looks like a JWT of this user; nobody checks its signature here."""
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": user, "number": number}).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl"
+
+
+TOKEN = token_of("alice")
 
 Frame = dict[str, Any]
 
@@ -58,21 +64,32 @@ class PageBackend:
         self.epoch = "epoch-0001"
         self.seq = 0
         self.refusing = False
+        self.not_found = False
         self.deaf = False
         self.notice = ""
         self.conversations_enabled = True
+        self.auth = "jwt"
+        self.tokens = {TOKEN}
+        self.credentials: list[tuple[str, str | None]] = []  # path, and the token that came with it
         self.model_says: Callable[[str], list[str]] | None = None
         self.refuse_with: Frame | None = None
         self._sockets: set[ServerConnection] = set()
         self._changed = threading.Condition(threading.RLock())
-        self._server: Server | None = None
+        self.origin = ""
 
     # --- the outside of it ----------------------------------------------------------------------------------------
 
     @contextmanager
     def running(self) -> Iterator["PageBackend"]:
-        with serve(self._talk, "127.0.0.1", 0, process_request=self._answer_http, max_size=None) as server:
-            self._server = server
+        with serve(
+            self._talk,
+            "127.0.0.1",
+            0,
+            process_request=self._answer_http,
+            select_subprotocol=lambda _, offered: offered[0] if offered else None,
+            max_size=None,
+        ) as server:
+            self.origin = f"127.0.0.1:{server.socket.getsockname()[1]}"
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             yield self
@@ -82,13 +99,12 @@ class PageBackend:
             thread.join()
 
     @property
-    def origin(self) -> str:
-        assert self._server is not None
-        return f"127.0.0.1:{self._server.socket.getsockname()[1]}"
-
-    @property
     def page_url(self) -> str:
         return f"http://{self.origin}{BASE}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"http://{self.origin}/live"
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         with self._changed:
@@ -107,6 +123,19 @@ class PageBackend:
         for socket in sockets:
             with suppress(OSError):
                 socket.socket.shutdown(2)
+
+    def expire(self, *, told: bool = True) -> None:
+        """No token is good any more; sockets are told so and end."""
+        with self._changed:
+            self.tokens = set()
+            if told:
+                self.broadcast({"type": "error", "error": "The token has expired.", "code": "token_expired"})
+            self.drop()
+
+    def credentials_of(self, path: str) -> list[str | None]:
+        """The token, or None, of every request for this path (below the page's) and every handshake (`live`)."""
+        with self._changed:
+            return [token for asked, token in self.credentials if asked == path]
 
     def broadcast(self, frame: Frame) -> None:
         with self._changed:
@@ -284,23 +313,42 @@ class PageBackend:
 
     def _answer_http(self, _: ServerConnection, request: Request) -> Response | None:
         url = urlsplit(request.path)
-        if url.path == "/live":
-            return _response(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"") if self.refusing else None
-        path = url.path.removeprefix(BASE)
-        if path == "config.json":
-            return _json(self._config())
+        path = url.path.removeprefix(BASE).removeprefix("/")
+        if path == "":
+            return self._page()
+        if path == "live":
+            return self._refuse(path, token_of_handshake(request)) or self._greet()
         if re.fullmatch(r"conversation/[^/]+/messages", path):
-            return _json(self._history(parse_qs(url.query)))
-        file = WEB / (path.removeprefix("assets/") or "index.html")
-        if url.path.startswith(BASE) and file.parent == WEB and file.is_file():
-            return _response(HTTPStatus.OK, CONTENT_TYPES[file.suffix], file.read_bytes())
+            refusal = self._refuse(path, token_of_request(request)) or self._miss()
+            return refusal or _json(HTTPStatus.OK, self._history(parse_qs(url.query)))
         return _response(HTTPStatus.NOT_FOUND, "text/plain", b"")
 
-    def _config(self) -> Frame:
-        return {
-            "websocketUrl": f"ws://{self.origin}/live", "model": "@cf/test/model", "notice": self.notice,
-            "maxMessageCharacters": 10_000, "conversationsEnabled": self.conversations_enabled,
-        }  # fmt: skip
+    def _page(self) -> Response:
+        settings = Settings(
+            websocket_endpoint=self.socket_url,
+            model="@cf/test/model",
+            page_notice=self.notice,
+            enable_conversations=self.conversations_enabled,
+            auth_mode=self.auth,
+        )
+        document = page.document(settings)
+        return _response(HTTPStatus.OK, document.content_type, document.text.encode(), page.headers(settings))
+
+    def _greet(self) -> Response | None:
+        return _response(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"") if self.refusing else None
+
+    def _miss(self) -> Response | None:
+        error = {"message": "There is no such conversation.", "code": "not_found"}
+        return _json(HTTPStatus.NOT_FOUND, {"error": error}) if self.not_found else None
+
+    def _refuse(self, path: str, token: str | None) -> Response | None:
+        with self._changed:
+            self.credentials.append((path, token))
+            self._changed.notify_all()
+            if token in self.tokens if self.auth != "none" else token is None:
+                return None
+        error = {"message": "The token is not good.", "code": "token_invalid"}
+        return _json(HTTPStatus.UNAUTHORIZED, {"error": error})
 
     def _history(self, query: dict[str, list[str]]) -> Frame:
         with self._changed:
@@ -316,12 +364,21 @@ class PageBackend:
             }  # fmt: skip
 
 
-def _json(value: Frame) -> Response:
-    return _response(HTTPStatus.OK, "application/json", json.dumps(value).encode())
+def token_of_request(request: Request) -> str | None:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
-def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
-    headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
-    headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    headers["Connection"] = "close"
-    return Response(status.value, status.phrase, headers, body)
+def token_of_handshake(request: Request) -> str | None:
+    """As the subprotocol carries it: `bearer, <token>`."""
+    protocol, _, token = request.headers.get("Sec-WebSocket-Protocol", "").partition(", ")
+    assert protocol in ("", "bearer")
+    return token or None
+
+
+def _json(status: HTTPStatus, value: Frame) -> Response:
+    return _response(status, "application/json", json.dumps(value).encode())
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    about = {"content-type": content_type, "content-length": str(len(body)), "connection": "close"}
+    return Response(status.value, status.phrase, Headers(about | dict(headers or {})), body)

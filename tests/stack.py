@@ -2,7 +2,8 @@
 
     def test_something(stack):
         stack.model.script(Reply("Hello there."))
-        answer = httpx.post(f"{stack.http_url}/api/copilotedge", json=...)
+        with stack.rest("alice") as rest:
+            answer = rest.chat("Hello?")
 
 Tests share its table: each takes conversations of its own.
 """
@@ -20,12 +21,24 @@ from typing import Any
 
 import pytest
 
+from local.deployed import read
+from local.endpoints import Endpoints
 from local.logs import Logs
 from local.options import Options
 from local.places import LOCAL
 from local.stack import Stack
+from operations import mint
+from tests.audit import Call, Grant, calls_in, grants_of
+from tests.auditing_emulator import CALLS
+from tests.clients import Rest, Socket, Via
 from tests.scripted_model import ScriptedModel
 
+USER = "alice"
+"""Who calls where a test does not say who."""
+MODEL_API_TOKEN = "token-of-the-scripted-model"
+UNLIMITED = {"RateLimitPerMinute": "1000000", "MaxSocketsPerUser": "0", "MaxSocketsPerConversation": "0"}
+"""Crowds are let in; the tests of limits set some."""
+TOKEN_SECONDS = 86_400
 FUNCTIONS = ("http-api", "websocket-api", "turn-worker", "authorizer", "janitor")
 BUILD = LOCAL / "test-build"  # kept between sessions, so that only what changed is built again
 
@@ -36,18 +49,39 @@ class DeployedStack:
     def __init__(self, local: Stack, model: ScriptedModel) -> None:
         self.local = local
         self.model = model
-        with sole_builder():
-            self.endpoints = local.up(Options(workers_ai_base_url=model.base_url))
+        self.tokens: dict[str, str] = {}
+        self.endpoints = self.redeploy()
         self.http_url = self.endpoints.http_url
         self.websocket_url = self.endpoints.websocket_url
         self.table_name = self.endpoints.table_name
         self.client: Callable[[str], Any] = local.client
+        self.outputs = read(local.client("cloudformation"), local.name).outputs
+        secret = local.client("secretsmanager").get_secret_value(SecretId=self.outputs["SigningKeysSecretArn"])
+        self.signing_keys: dict[str, str] = json.loads(secret["SecretString"])
         self._lambda = local.client("lambda")
 
-    def redeploy(self, **parameters: str) -> None:
+    def redeploy(self, **parameters: str) -> Endpoints:
         """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the first ones."""
+        options = Options(
+            workers_ai_base_url=self.model.base_url,
+            cloudflare_api_token=MODEL_API_TOKEN,
+            parameters=UNLIMITED | parameters,
+        )
         with sole_builder():
-            self.local.up(Options(workers_ai_base_url=self.model.base_url, parameters=parameters))
+            return self.local.up(options)
+
+    def token(self, user: str = USER) -> str:
+        """A good token of a user; the same whenever it is asked for."""
+        if user not in self.tokens:
+            issuer, audience = self.outputs["TokenIssuer"], self.outputs["TokenAudience"]
+            self.tokens[user] = mint(self.signing_keys["current"], user, issuer, audience, TOKEN_SECONDS)
+        return self.tokens[user]
+
+    def rest(self, user: str = USER) -> Rest:
+        return Rest(self.http_url, self.token(user))
+
+    def socket(self, conversation_id: str, user: str = USER, via: Via = "header") -> Socket:
+        return Socket(self.websocket_url, conversation_id, self.token(user), via)
 
     @contextlib.contextmanager
     def settings(self, *functions: str, **environment: str) -> Iterator[None]:
@@ -71,6 +105,33 @@ class DeployedStack:
     def logs(self, function: str) -> list[str]:
         """Every line that the function has logged. A line appears when its invocation has ended."""
         return Logs(self.client("logs"), self.local.name).lines(function)
+
+    def troubles(self, since: float) -> list[str]:
+        """What the functions have logged since (seconds since the epoch) that nobody foresaw."""
+        logs = Logs(self.client("logs"), self.local.name)
+        lines = [line for function in FUNCTIONS for line in logs.lines(function, int(since * 1000))]
+        return [line for line in lines if '"level":"ERROR"' in line or "Traceback" in line or "timed out" in line]
+
+    def calls(self, start: int = 0) -> list[Call]:
+        """What the functions have asked of AWS, from the mark ``start`` on."""
+        return calls_in(self._calls_file, start)
+
+    def calls_so_far(self) -> int:
+        """A mark behind the last call."""
+        return self._calls_file.stat().st_size
+
+    def grants(self, function: str) -> list[Grant]:
+        """What the function's role allows."""
+        name = self.function_name(function)
+        role = self._lambda.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+        iam = self.client("iam")
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        documents = [iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"] for policy in names]
+        return list(grants_of(name, documents))
+
+    @property
+    def _calls_file(self) -> Path:
+        return self.local.directory / CALLS
 
     def kill(self, function: str) -> int:
         """Kills the function's processes as a crash of their machine would; tells how many there were."""
@@ -109,6 +170,25 @@ def sole_builder() -> Iterator[None]:
         yield
 
 
+def key_of(conversation: str, user: str = USER) -> str:
+    """What the table calls a user's conversation."""
+    return f"{user}/{conversation}"
+
+
+def rows_of(stack: DeployedStack, key: str) -> set[str]:
+    """Sort keys of a conversation's items."""
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stack.table_name,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"CONV#{key}"}},
+        )
+    )
+    return {item["sk"]["S"] for page in pages for item in page["Items"]}
+
+
 def worker_processes(directory: Path, function_name: str) -> Iterator[int]:
     """MiniStack runs a function's code from a directory named after it, in its own temporary directory."""
     place = f"{directory}/tmp/ministack-lambda-{function_name}-"
@@ -131,7 +211,8 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 15, 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
     """The stack that all tests of a session share."""
-    local = Stack(tmp_path_factory.mktemp("stack"), build=BUILD, preferred_ports={})
+    directory = tmp_path_factory.mktemp("stack")
+    local = Stack(directory, build=BUILD, preferred_ports={}, emulator="tests.auditing_emulator")
     with ScriptedModel() as model:
         try:
             yield DeployedStack(local, model)

@@ -15,9 +15,10 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 class ChatPage:
     """One open page."""
 
-    def __init__(self, page: Page, page_url: str) -> None:
+    def __init__(self, page: Page, page_url: str, token: str | None = None) -> None:
         self.page = page
         self.page_url = page_url
+        self.token = token
         self.field = page.get_by_role("textbox", name="Message")
         self.log = page.get_by_role("log", name="Conversation")
         self.answers = page.get_by_role("article", name="Assistant")
@@ -25,10 +26,20 @@ class ChatPage:
         self.scroller = page.get_by_role("region", name="Messages")
         self.problems = page.get_by_role("status", name="Problems")
         self.messages = page.get_by_role("article").locator(".body")
+        self.sign_in = page.get_by_role("form", name="Sign in")
+        self.token_field = page.get_by_role("textbox", name="Access token")
 
     def open(self, conversation_id: str = "") -> None:
-        self.page.goto(f"{self.page_url}?conversationId={conversation_id or uuid.uuid4()}")
+        self.visit(f"?conversationId={conversation_id or uuid.uuid4()}")
         self.wait_for_connection()
+
+    def visit(self, query: str = "") -> None:
+        """Opens the page with its token in the address, as `make run` prints it."""
+        self.page.goto(self.page_url + query + (f"#token={self.token}" if self.token else ""))
+
+    def paste_token(self, token: str) -> None:
+        self.token_field.fill(token)
+        self.token_field.press("Enter")
 
     def wait_for_connection(self) -> None:
         expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible(timeout=15_000)

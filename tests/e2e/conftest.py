@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.e2e.chat_page import CHROMIUM_OPTIONS, PHONE, ChatPage
-from tests.page_backend import PageBackend
+from tests.page_backend import TOKEN, PageBackend
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def watched(context: BrowserContext, backend: PageBackend) -> Iterator[ChatPage]
     page.on("console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None)
     page.on("dialog", lambda dialog: troubles.append(dialog.message))
     context.on("request", lambda request: check_request(request.url, backend, troubles))
-    chat = ChatPage(page, backend.page_url)
+    page.on("websocket", lambda socket: check_request(socket.url.replace("ws:", "http:"), backend, troubles))
+    chat = ChatPage(page, backend.page_url, TOKEN)
     chat.open("test-conversation")
     backend.wait_until(lambda: bool(backend.received_commands("resume")))
     yield chat
@@ -60,5 +61,5 @@ def watched(context: BrowserContext, backend: PageBackend) -> Iterator[ChatPage]
 
 
 def check_request(url: str, backend: PageBackend, troubles: list[str]) -> None:
-    if not url.startswith((backend.page_url, "data:image/svg+xml,")):
+    if not url.startswith((backend.page_url, backend.socket_url, "data:image/svg+xml,")):
         troubles.append(f"fetched {url}")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from copilotedge import page
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import WEB, PageBackend
+from tests.page_backend import PageBackend
 
 
 def test_the_keyboard_is_enough(chat: ChatPage, backend: PageBackend) -> None:
@@ -114,9 +115,12 @@ def test_text_stands_out_from_its_background(chat: ChatPage, backend: PageBacken
     backend.broadcast({"type": "error", "error": "Oh.", "code": "oh"})
     expect(chat.problems).to_contain_text("Oh.")
     expect(chat.answers).to_be_visible()
+    backend.expire()
+    expect(chat.sign_in).to_be_visible()
     selectors = [
         ".user .body p", ".user .byline", ".assistant .byline span", ".assistant .body p", ".body a", ".body p code",
         "blockquote p", "pre code", ".code-bar span", ".note span", ".note button", ".problem span", "#model", "#new",
+        "#access-state", "#access label", "#access button", "#token-source", "#token-source code",
     ]  # fmt: skip
     ratios = dict(chat.page.evaluate(CONTRAST, selectors))
     assert {selector: ratio for selector, ratio in ratios.items() if ratio < 4.5} == {}
@@ -139,13 +143,11 @@ def test_reduced_motion_is_respected(chat: ChatPage, backend: PageBackend) -> No
 
 def test_an_id_is_made_where_the_page_is_no_secure_context(context: BrowserContext, backend: PageBackend) -> None:
     context.add_init_script("delete Crypto.prototype.randomUUID")
-    page = context.new_page()
-    page.goto(backend.page_url)
-    page.wait_for_url(
-        re.compile(r"conversationId=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
-    )
+    tab = context.new_page()
+    tab.goto(backend.page_url)
+    tab.wait_for_url(re.compile(r"conversationId=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"))
 
 
 def test_no_module_writes_markup() -> None:
-    for file in WEB.iterdir():
+    for file in page.SOURCES.iterdir():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text())

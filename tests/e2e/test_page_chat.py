@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import PageBackend
+from tests.page_backend import TOKEN, PageBackend
 
 
 def test_two_messages_are_exchanged_and_stream(chat: ChatPage, backend: PageBackend) -> None:
@@ -65,7 +65,7 @@ def test_older_messages_are_loaded_on_demand(chat: ChatPage, backend: PageBacken
 
 
 def test_another_client_s_messages_appear(chat: ChatPage, context: BrowserContext, backend: PageBackend) -> None:
-    other = ChatPage(context.new_page(), backend.page_url)
+    other = ChatPage(context.new_page(), backend.page_url, TOKEN)
     other.open("test-conversation")
     backend.model_says = lambda _: ["Hello, both"]
     chat.send("Hello")

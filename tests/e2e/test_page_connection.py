@@ -3,7 +3,7 @@
 from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import PageBackend
+from tests.page_backend import TOKEN, PageBackend
 
 
 def test_a_dropped_socket_costs_no_character_and_doubles_none(chat: ChatPage, backend: PageBackend) -> None:
@@ -33,6 +33,14 @@ def test_an_answer_that_ended_while_away_is_there(chat: ChatPage, backend: PageB
     backend.refusing = False
     chat.expect_messages("Tell me", "Once upon a time")
     chat.expect_idle()
+
+
+def test_a_server_that_answers_but_opens_no_socket_is_explained(chat: ChatPage, backend: PageBackend) -> None:
+    backend.refusing = True
+    backend.drop()
+    expect(chat.problems).to_contain_text("No live connection comes about.", timeout=20_000)
+    backend.refusing = False
+    chat.wait_for_connection()
 
 
 def test_a_message_sent_while_offline_arrives_once(chat: ChatPage, backend: PageBackend) -> None:
@@ -113,7 +121,7 @@ def test_a_second_attempt_starts_the_text_afresh(chat: ChatPage, backend: PageBa
 def test_a_silent_socket_is_pinged_and_then_replaced(context: BrowserContext, backend: PageBackend) -> None:
     page = context.new_page()
     page.clock.install()
-    chat = ChatPage(page, backend.page_url)
+    chat = ChatPage(page, backend.page_url, TOKEN)
     chat.open()
     backend.wait_until(lambda: len(backend.received_commands("resume")) == 1)
     page.clock.fast_forward("05:01")

@@ -1,12 +1,13 @@
 """Hostile text on the page: nothing executes, nothing is fetched, nothing hangs."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import PageBackend
+from tests.page_backend import TOKEN, PageBackend
 
 RESPONSIVE = 3000  # milliseconds the page may be busy at a stretch, on a slow machine that has much else to do
 RICH = 31_900  # characters: just below what the page still shows as Markdown
@@ -24,6 +25,18 @@ SCRIPTS = {
     "code": "```<img src=x onerror=window.hacked=1>\n<script>window.hacked = 1</script>\n```",
     "attribute break": '[a](https://e.invalid/"onmouseover="window.hacked=1) [b](https://e.invalid "x" onclick=1)',
 }
+HOSTILE_WORDS = [
+    "<script>window.hacked = 1</script>",
+    "\"><img src=x onerror='window.hacked = 1'>",
+    "javascript:window.hacked=1//",
+    "</script><script>window.hacked=1</script>",
+    "../../health?",
+    "..",
+    "a\r\nX-Injected: 1",
+    "a.b.c, d.e.f",
+    "\u202eevil\u0000",
+    "x" * 5_000,
+]
 MARKUP_BOMBS = {
     "quotes in a line": "> " * 50_000,
     "quotes line by line": "\n".join("> " * (n % 300) + "x" for n in range(300)),
@@ -80,6 +93,36 @@ def test_bidirectional_controls_do_not_leave_their_paragraph(chat: ChatPage, bac
     assert set(kinds) <= {"isolate", "plaintext"} and len(kinds) == 5
 
 
+def test_bidirectional_controls_do_not_reorder_the_page_s_own_words(chat: ChatPage, backend: PageBackend) -> None:
+    hostile = "\u202e\u2067\u2066\u202b evil \u05d0\u05d1\u05d2"
+    backend.append("user", hostile)
+    backend.append("assistant", f"```{hostile}\ncode {hostile}\n```\n{hostile}", status="cancelled")
+    backend.broadcast({"type": "error", "error": hostile, "code": hostile})
+    expect(chat.problems).to_be_visible()
+    words = ["You", "Assistant", "Stopped.", "Retry", "Copy", "Dismiss", "Clear", "Connected"]
+    assert {word: chat.page.evaluate(READS_FORWARD, word) for word in words} == dict.fromkeys(words, True)
+
+
+READS_FORWARD = """word => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const placeOf = (node, at) => {
+        const range = document.createRange();
+        range.setStart(node, at);
+        range.setEnd(node, at + 1);
+        return range.getBoundingClientRect();
+    };
+    let found = 0;
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        if (node.data !== word || !placeOf(node, 0).width) continue;
+        found += 1;
+        for (let at = 1; at < word.length; at += 1)
+            if (placeOf(node, at).left < placeOf(node, at - 1).right - 1) return false;
+    }
+    return found > 0;
+}"""
+
+
 @pytest.mark.parametrize("text", MARKUP_BOMBS.values(), ids=MARKUP_BOMBS.keys())
 def test_pathological_markup_leaves_the_page_responsive(chat: ChatPage, backend: PageBackend, text: str) -> None:
     watch_pauses(chat.page)
@@ -97,6 +140,19 @@ def test_a_megabyte_of_nested_quotes_leaves_the_page_responsive(
     expect(chat.messages).to_have_count(1)
     chat.field.fill("still alive")
     assert longest_pause(chat.page) < RESPONSIVE
+    chat.button("Clear").click(timeout=RESPONSIVE)
+    expect(chat.button("Keep it")).to_be_visible(timeout=RESPONSIVE)
+
+
+def test_a_megabyte_of_nested_quotes_may_stream(chat: ChatPage, backend: PageBackend) -> None:
+    watch_pauses(chat.page)
+    chat.send("Go")
+    backend.wait_for_turn()
+    backend.answer(*["> " * 10_000] * 50)
+    chat.expect_idle()
+    assert longest_pause(chat.page) < RESPONSIVE
+    chat.button("Clear").click(timeout=RESPONSIVE)
+    expect(chat.button("Keep it")).to_be_visible(timeout=RESPONSIVE)
 
 
 def test_a_long_rich_answer_streams_without_a_pause(chat: ChatPage, backend: PageBackend) -> None:
@@ -107,6 +163,21 @@ def test_a_long_rich_answer_streams_without_a_pause(chat: ChatPage, backend: Pag
     chat.expect_idle()
     expect(chat.answers.locator("blockquote").first).to_be_attached()
     assert longest_pause(chat.page) < RESPONSIVE
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_WORDS)
+def test_a_hostile_address_opens_a_fresh_conversation_and_no_door(
+    chat: ChatPage, backend: PageBackend, hostile: str
+) -> None:
+    backend.credentials.clear()
+    chat.page.evaluate("sessionStorage.clear(); localStorage.clear()")
+    chat.page.goto("about:blank")
+    chat.page.goto(f"{backend.page_url}?conversationId={quote(hostile)}#token={quote(hostile)}")
+    expect(chat.sign_in).to_be_visible()
+    assert re.fullmatch(re.escape(backend.page_url) + r"\?conversationId=[0-9a-f-]{36}", chat.page.url)
+    assert backend.credentials == []
+    chat.paste_token(TOKEN)
+    chat.wait_for_connection()
 
 
 def watch_pauses(page: Page) -> None:

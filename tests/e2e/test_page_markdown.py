@@ -3,7 +3,7 @@
 from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import BASE, PageBackend
+from tests.page_backend import PageBackend
 
 MARKDOWN = {
     "paragraphs": ("one\ntwo\n\nthree", "p:one\ntwo|p:three"),
@@ -28,8 +28,7 @@ MARKDOWN = {
     ),
     "no links": ("[a](/relative) [b](ftp://e.invalid) [c]", "p:[a](/relative) [b](ftp://e.invalid) [c]"),
 }  # fmt: skip
-OUTLINE = """async ([base, text]) => {
-    const { renderMarkdown } = await import(base + "assets/markdown.js");
+OUTLINE = """body => {
     const outline = (node) => {
         if (node.nodeType === Node.TEXT_NODE) return node.data;
         const inside = inner(node);
@@ -39,15 +38,16 @@ OUTLINE = """async ([base, text]) => {
     const blocks = /^(LI|UL|OL|P|BLOCKQUOTE|TR|T[HD]|TBODY|THEAD|PRE|DIV|BUTTON|SPAN)$/;
     const inner = (node) => [...node.childNodes].map((child, at) =>
         (at && blocks.test(child.tagName) ? " " : "") + outline(child)).join("");
-    const container = document.createElement("div");
-    renderMarkdown(container, text);
-    return [...container.children].map((node) => `${node.tagName.toLowerCase()}:${inner(node)}`).join("|");
+    return [...body.children].map((node) => `${node.tagName.toLowerCase()}:${inner(node)}`).join("|");
 }"""
 
 
-def test_markdown_becomes_the_right_elements(chat: ChatPage) -> None:
-    outlines = {name: chat.page.evaluate(OUTLINE, [BASE, text]) for name, (text, _) in MARKDOWN.items()}
-    assert outlines == {name: outline for name, (_, outline) in MARKDOWN.items()}
+def test_markdown_becomes_the_right_elements(chat: ChatPage, backend: PageBackend) -> None:
+    for text, _ in MARKDOWN.values():
+        backend.append("assistant", text)
+    expect(chat.messages).to_have_count(len(MARKDOWN))
+    outlines = [body.evaluate(OUTLINE) for body in chat.messages.all()]
+    assert dict(zip(MARKDOWN, outlines, strict=True)) == {name: outline for name, (_, outline) in MARKDOWN.items()}
 
 
 def test_code_can_be_copied(chat: ChatPage, context: BrowserContext, backend: PageBackend) -> None:

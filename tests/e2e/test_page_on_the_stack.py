@@ -1,5 +1,7 @@
 """The chat page on the deployed stack: the real functions, a scripted model."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -10,7 +12,7 @@ from tests.stack import DeployedStack
 
 @pytest.fixture
 def page_on_stack(context: BrowserContext, stack: DeployedStack) -> ChatPage:
-    chat = ChatPage(context.new_page(), stack.endpoints.chat_page_url)
+    chat = ChatPage(context.new_page(), stack.endpoints.chat_page_url, stack.endpoints.token)
     chat.open()
     return chat
 
@@ -47,8 +49,8 @@ def test_stop_keeps_what_was_said(page_on_stack: ChatPage, stack: DeployedStack)
 def test_clear_empties_every_open_page(page_on_stack: ChatPage, context: BrowserContext, stack: DeployedStack) -> None:
     page_on_stack.send("Hello")
     page_on_stack.expect_messages("Hello", "You said: Hello")
-    other = ChatPage(context.new_page(), stack.endpoints.chat_page_url)
-    other.page.goto(page_on_stack.page.url)
+    other = ChatPage(context.new_page(), stack.endpoints.chat_page_url, stack.endpoints.token)
+    other.visit("?" + urlsplit(page_on_stack.page.url).query)
     other.wait_for_connection()
     other.expect_messages("Hello", "You said: Hello")
     page_on_stack.clear()
@@ -61,7 +63,7 @@ def test_nothing_on_the_page_breaks_its_security_policy(context: BrowserContext,
     troubles: list[str] = []
     page.on("console", lambda line: troubles.append(line.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    chat = ChatPage(page, stack.endpoints.chat_page_url)
+    chat = ChatPage(page, stack.endpoints.chat_page_url, stack.endpoints.token)
     chat.open()
     chat.send("Hello")
     chat.expect_messages("Hello", "You said: Hello")

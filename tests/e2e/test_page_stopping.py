@@ -3,7 +3,7 @@
 from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.page_backend import PageBackend
+from tests.page_backend import TOKEN, PageBackend
 
 
 def test_stop_ends_the_answer_and_keeps_what_was_said(chat: ChatPage, backend: PageBackend) -> None:
@@ -54,7 +54,7 @@ def test_a_message_without_answer_can_be_retried_after_a_reload(chat: ChatPage, 
 def test_clear_asks_first_and_then_empties_the_page_everywhere(
     chat: ChatPage, context: BrowserContext, backend: PageBackend
 ) -> None:
-    other = ChatPage(context.new_page(), backend.page_url)
+    other = ChatPage(context.new_page(), backend.page_url, TOKEN)
     other.open("test-conversation")
     backend.append("user", "secret")
     chat.button("Clear").click()
@@ -120,6 +120,20 @@ def test_a_refused_message_is_kept_for_another_try(chat: ChatPage, backend: Page
     chat.send("Hello")
     expect(chat.problems).to_contain_text("This message is too long.")
     expect(chat.own).to_contain_text("Not sent.")
+    backend.refuse_with = None
+    backend.model_says = lambda _: ["Hi"]
+    chat.button("Retry").click()
+    chat.expect_messages("Hello", "Hi")
+
+
+def test_who_has_spent_the_day_s_tokens_is_told_until_when_and_may_try_again(
+    chat: ChatPage, backend: PageBackend
+) -> None:
+    backend.refuse_with = {"error": "Spent.", "code": "token_budget_spent", "retryAfter": 40_000}
+    chat.send("Hello")
+    expect(chat.problems).to_contain_text("Spent. (Try again in 12 hours.)")
+    expect(chat.own).to_contain_text("Not sent.")
+    expect(chat.sign_in).to_be_hidden()
     backend.refuse_with = None
     backend.model_says = lambda _: ["Hi"]
     chat.button("Retry").click()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import Frame, Rest, Socket, is_delta, is_status, is_system, new_conversation
+from tests.clients import Frame, Socket, is_delta, is_end, is_status, is_system, new_conversation
 from tests.history import assemble, check
 from tests.integration.test_websocket import rows
 from tests.scripted_model import Reply
@@ -27,7 +27,7 @@ def test_sixteen_clients_that_speak_at_once_make_one_conversation(stack: Deploye
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(say_all, sockets, range(CLIENTS)))
         sent = {f"client {n}": ids_of(n) for n in range(CLIENTS)}
-        with Rest(stack.http_url) as rest:
+        with stack.rest() as rest:
             observed = rest.observed(conversation, frames_of(sockets), sent)
     assert check(observed) == []
     assert [entry["role"] for entry in observed.log] == ["user", "assistant"] * CLIENTS * MESSAGES
@@ -42,7 +42,7 @@ def test_sixteen_clients_that_speak_at_once_make_one_conversation(stack: Deploye
 def test_a_message_sent_ten_times_at_once_over_rest_and_websocket_is_answered_once(stack: DeployedStack):
     stack.model.script(Reply("Only once.", delay_before=1.0))
     conversation = new_conversation("repeat")
-    with Rest(stack.http_url) as rest, opened(stack, conversation, 5) as sockets, ThreadPoolExecutor(10) as pool:
+    with stack.rest() as rest, opened(stack, conversation, 5) as sockets, ThreadPoolExecutor(10) as pool:
         over_rest = [pool.submit(rest.chat, "Hello", conversation, key="m-1") for _ in range(5)]
         over_websocket = [pool.submit(answer_to, socket, "Hello", "m-1") for socket in sockets]
         answers = [answer.result().json()["choices"][0]["message"]["content"] for answer in over_rest]
@@ -55,7 +55,7 @@ def test_a_message_sent_ten_times_at_once_over_rest_and_websocket_is_answered_on
 
 def test_a_message_repeated_after_its_turn_gets_the_same_answer_wherever_it_is_repeated(stack: DeployedStack):
     conversation = new_conversation("repeat")
-    with Rest(stack.http_url) as rest, Socket(stack.websocket_url, conversation) as socket:
+    with stack.rest() as rest, stack.socket(conversation) as socket:
         first = rest.chat("Hello", conversation, key="m-1").json()
         assert rest.chat("Hello", conversation, key="m-1").json()["choices"] == first["choices"]
         assert answer_to(socket, "Hello", "m-1") == "You said: Hello"
@@ -70,8 +70,8 @@ def test_a_full_queue_refuses_the_message_and_answers_the_others(stack: Deployed
     conversation = new_conversation("full")
     with (
         stack.settings("websocket-api", "http-api", MAX_QUEUED_MESSAGES="2"),
-        Socket(stack.websocket_url, conversation) as socket,
-        Rest(stack.http_url) as rest,
+        stack.socket(conversation) as socket,
+        stack.rest() as rest,
     ):
         for number in "123":
             socket.submit(number, f"m-{number}")
@@ -96,7 +96,7 @@ def test_a_refused_message_may_be_sent_again_with_its_id(stack: DeployedStack):
     conversation = new_conversation("full")
     with (
         stack.settings("websocket-api", MAX_QUEUED_MESSAGES="0"),
-        Socket(stack.websocket_url, conversation) as socket,
+        stack.socket(conversation) as socket,
     ):
         socket.submit("1", "m-1")
         socket.say("2", id="m-2")
@@ -111,7 +111,7 @@ def cancel_over_websocket(stack: DeployedStack, conversation: str, second: Socke
 
 
 def cancel_over_rest(stack: DeployedStack, conversation: str, second: Socket) -> None:
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         answer = rest.client.post(f"conversation/{conversation}/cancel")
         assert answer.json() == {"success": True, "cancelled": True}
 
@@ -123,7 +123,7 @@ Act = Callable[[DeployedStack, str, Socket], None]
 def test_a_cancel_by_someone_else_stops_the_model_within_two_seconds(stack: DeployedStack, cancel: Act):
     stack.model.when_asked("Tell me", Reply(chunks=STORY, delay_between=0.2))
     conversation = new_conversation("cancel")
-    with opened(stack, conversation, 2) as (one, two), Rest(stack.http_url) as rest:
+    with opened(stack, conversation, 2) as (one, two), stack.rest() as rest:
         one.say("Tell me a story", id="m-1")
         one.receive_until(is_delta, seconds=60)
         cancel(stack, conversation, two)
@@ -146,7 +146,7 @@ def test_a_cancel_by_someone_else_stops_the_model_within_two_seconds(stack: Depl
 def test_a_cancel_reaches_an_answer_that_a_rest_caller_waits_for(stack: DeployedStack):
     stack.model.when_asked("Tell me", Reply(chunks=STORY, delay_between=0.2))
     conversation = new_conversation("cancel")
-    with opened(stack, conversation, 1) as (socket,), Rest(stack.http_url) as rest, ThreadPoolExecutor(1) as pool:
+    with opened(stack, conversation, 1) as (socket,), stack.rest() as rest, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(rest.chat, "Tell me a story", conversation)
         socket.receive_until(is_delta, seconds=60)
         cancel_over_rest(stack, conversation, socket)
@@ -161,14 +161,13 @@ def test_a_waiting_message_is_taken_off_the_queue(stack: DeployedStack):
     gate = threading.Event()
     stack.model.script(Reply("You said: 1", gate=gate))
     conversation = new_conversation("cancel")
-    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+    with stack.socket(conversation) as socket, stack.rest() as rest:
         for number in "123":
             socket.submit(number, f"m-{number}")
         socket.command("cancel", messageId="m-2")
         wait_until(lambda: rest.client.get(f"conversation/{conversation}/state").json()["queued"] == 1, "the cancel")
         gate.set()
-        socket.receive_turn(60)
-        socket.receive_turn(60)
+        socket.receive_until(lambda frame: is_end(frame) and frame["metadata"]["messageId"] == "m-3", seconds=60)
         sent = {"socket": ["m-1", "m-2", "m-3"]}
         assert check(rest.observed(conversation, {"socket": socket.frames}, sent, ["m-2"])) == []
         assert [text for _, text in rest.log(conversation)] == ["1", "You said: 1", "3", "You said: 3"]
@@ -180,12 +179,12 @@ def clear_over_websocket(stack: DeployedStack, conversation: str, second: Socket
 
 
 def clear_over_rest(stack: DeployedStack, conversation: str, second: Socket) -> None:
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         assert rest.client.post(f"conversation/{conversation}/clear").json() == {"success": True}
 
 
 def delete_over_rest(stack: DeployedStack, conversation: str, second: Socket) -> None:
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         assert rest.client.delete(f"conversation/{conversation}").json() == {"success": True}
 
 
@@ -193,7 +192,7 @@ def delete_over_rest(stack: DeployedStack, conversation: str, second: Socket) ->
 def test_nothing_of_an_answer_survives_a_clear_while_it_is_written(stack: DeployedStack, clear: Act):
     stack.model.when_asked("Tell me", Reply(chunks=STORY[:40], delay_between=0.2))
     conversation = new_conversation("clear")
-    with opened(stack, conversation, 2) as (one, two), Rest(stack.http_url) as rest:
+    with opened(stack, conversation, 2) as (one, two), stack.rest() as rest:
         one.say("Tell me a story", id="m-1")
         one.receive_until(is_delta, seconds=60)
         clear(stack, conversation, two)
@@ -214,7 +213,7 @@ def test_nothing_of_an_answer_survives_a_clear_while_it_is_written(stack: Deploy
 def test_messages_that_wait_are_forgotten_by_a_clear_and_those_after_it_are_answered(stack: DeployedStack):
     stack.model.when_asked("Tell me", Reply(chunks=STORY, delay_between=0.2))
     conversation = new_conversation("clear")
-    with opened(stack, conversation, 2) as (one, two), Rest(stack.http_url) as rest:
+    with opened(stack, conversation, 2) as (one, two), stack.rest() as rest:
         one.submit("Tell me a story", "m-1")
         one.say("Forget this", id="m-2")
         one.receive_until(is_delta, seconds=60)
@@ -230,7 +229,7 @@ def test_messages_that_wait_are_forgotten_by_a_clear_and_those_after_it_are_answ
 
 def test_two_clears_and_a_message_at_once_leave_the_message_or_nothing(stack: DeployedStack):
     conversation = new_conversation("clear")
-    with opened(stack, conversation, 3) as sockets, ThreadPoolExecutor(3) as pool, Rest(stack.http_url) as rest:
+    with opened(stack, conversation, 3) as sockets, ThreadPoolExecutor(3) as pool, stack.rest() as rest:
         sockets[0].ask("Before", 60)
         commands = [pool.submit(socket.command, "clear_history") for socket in sockets[:2]]
         commands.append(pool.submit(sockets[2].say, "After", id="m-1"))
@@ -250,7 +249,7 @@ def test_two_clears_and_a_message_at_once_leave_the_message_or_nothing(stack: De
 def opened(stack: DeployedStack, conversation: str, count: int) -> Iterator[list[Socket]]:
     """So many sockets of one conversation."""
     with ExitStack() as stack_of_sockets:
-        yield [stack_of_sockets.enter_context(Socket(stack.websocket_url, conversation)) for _ in range(count)]
+        yield [stack_of_sockets.enter_context(stack.socket(conversation)) for _ in range(count)]
 
 
 def say_all(socket: Socket, client: int) -> None:

@@ -33,7 +33,7 @@ def quick(stack: DeployedStack) -> Iterator[DeployedStack]:
 def test_a_worker_that_dies_is_replaced_and_its_turn_answered_once(quick: DeployedStack, said: int):
     quick.model.when_asked("Tell me", held_after(said), Reply(chunks=STORY))
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.say("Tell me a story", id="m-1")
         wait_for_words(quick, socket, said)
         assert quick.kill("turn-worker") > 0
@@ -51,7 +51,7 @@ def test_a_worker_that_dies_is_replaced_and_its_turn_answered_once(quick: Deploy
 def test_messages_that_wait_behind_a_dead_worker_are_answered_in_order(quick: DeployedStack):
     quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.say("Tell me a story", id="m-0")
         wait_for_words(quick, socket, 5)
         for number, content in enumerate(["one", "two"], start=1):
@@ -69,7 +69,7 @@ def test_messages_that_wait_behind_a_dead_worker_are_answered_in_order(quick: De
 def test_a_worker_that_dies_before_it_has_told_its_answer_is_replaced_by_one_that_tells_it(quick: DeployedStack):
     """The turn before has just ended in another process, so the worker keeps its frames back for a moment."""
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.ask("Wake up", 60)
         rest.chat("Hello", conversation)
         socket.say("Again", id="m-1")
@@ -84,7 +84,7 @@ def test_a_worker_that_dies_before_it_has_told_its_answer_is_replaced_by_one_tha
 def test_a_client_without_resume_still_gets_the_answer_after_a_crash(quick: DeployedStack):
     """One that knows only chat, status and error, as the first version of the protocol had them."""
     quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
-    with Socket(quick.websocket_url, new_conversation("crash")) as socket:
+    with quick.socket(new_conversation("crash")) as socket:
         socket.say("Tell me a story")
         wait_for_words(quick, socket, 5)
         quick.kill("turn-worker")
@@ -97,7 +97,7 @@ def test_a_client_without_resume_still_gets_the_answer_after_a_crash(quick: Depl
 def test_a_cancel_after_a_crash_ends_the_turn(quick: DeployedStack):
     quick.model.when_asked("Tell me", held_after(5))
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.say("Tell me a story", id="m-1")
         wait_for_words(quick, socket, 5)
         quick.kill("turn-worker")
@@ -111,7 +111,7 @@ def test_a_cancel_after_a_crash_ends_the_turn(quick: DeployedStack):
 def test_a_clear_after_a_crash_leaves_nothing_and_the_next_message_is_answered(quick: DeployedStack):
     quick.model.when_asked("Tell me", held_after(5))
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.say("Tell me a story", id="m-1")
         wait_for_words(quick, socket, 5)
         quick.kill("turn-worker")
@@ -128,8 +128,8 @@ def test_a_turn_whose_workers_all_die_ends_as_failed_and_the_next_message_works(
     conversation = new_conversation("crash")
     with (
         quick.settings("turn-worker", MAX_ATTEMPTS="2"),
-        Socket(quick.websocket_url, conversation) as socket,
-        Rest(quick.http_url) as rest,
+        quick.socket(conversation) as socket,
+        quick.rest() as rest,
     ):
         socket.say("Tell me a story", id="m-1")
         for _ in range(2):
@@ -146,7 +146,7 @@ def test_a_turn_whose_workers_all_die_ends_as_failed_and_the_next_message_works(
 def test_an_event_that_failed_for_good_is_in_the_queue_and_the_next_message_revives_the_turn(quick: DeployedStack):
     quick.model.when_asked("Tell me", *[held_after(5)] * 3, Reply(chunks=STORY))
     conversation = new_conversation("crash")
-    with Socket(quick.websocket_url, conversation) as socket, Rest(quick.http_url) as rest:
+    with quick.socket(conversation) as socket, quick.rest() as rest:
         socket.say("Tell me a story", id="m-1")
         for _ in range(3):
             wait_for_words(quick, socket, 5)
@@ -161,7 +161,7 @@ def test_an_event_that_failed_for_good_is_in_the_queue_and_the_next_message_revi
 
 def test_a_turn_that_no_worker_was_woken_for_is_answered_once_somebody_looks(stack: DeployedStack):
     conversation = new_conversation("crash")
-    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+    with stack.socket(conversation) as socket, stack.rest() as rest:
         with stack.settings("websocket-api", TURN_WORKER_FUNCTION="no-such-function"):
             socket.say("Hello", id="m-1")
             assert socket.receive(60)["code"] == "worker_unavailable"
@@ -206,7 +206,7 @@ def test_a_turn_whose_rest_function_died_is_healed_by_whoever_comes_next(quick: 
     """Also by one who comes while the dead holder's lease still runs, and comes only once."""
     quick.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
     conversation = new_conversation("crash")
-    with Rest(quick.http_url) as rest, Socket(quick.websocket_url, conversation) as socket:
+    with quick.rest() as rest, quick.socket(conversation) as socket:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(rest.chat, "Tell me a story", conversation, key="m-1")
             wait_for_words(quick, socket, 5)
@@ -223,7 +223,7 @@ def test_a_turn_whose_rest_function_died_is_healed_by_whoever_comes_next(quick: 
 
 def test_a_function_of_the_sockets_that_dies_loses_no_message_that_is_sent_again(stack: DeployedStack):
     conversation = new_conversation("crash")
-    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+    with stack.socket(conversation) as socket, stack.rest() as rest:
         socket.say("Hello", id="m-1")
         stack.kill("websocket-api")
         socket.say("Hello", id="m-1")
@@ -255,8 +255,8 @@ def test_whatever_a_model_says_is_kept_and_the_next_message_answered(stack: Depl
     conversation = new_conversation("model")
     with (
         stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2"),
-        Socket(stack.websocket_url, conversation) as socket,
-        Rest(stack.http_url) as rest,
+        stack.socket(conversation) as socket,
+        stack.rest() as rest,
     ):
         socket.say("Tell me a story", id="m-1")
         frames = socket.receive_turn(60)
@@ -290,8 +290,8 @@ def test_a_model_that_says_nothing_fails_the_turn_and_the_next_message_is_answer
     conversation = new_conversation("model")
     with (
         stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2", MODEL_MAX_TRIES="1"),
-        Socket(stack.websocket_url, conversation) as socket,
-        Rest(stack.http_url) as rest,
+        stack.socket(conversation) as socket,
+        stack.rest() as rest,
     ):
         socket.say("Tell me a story", id="m-1")
         assert kinds(socket.receive_turn(60))[-2:] == [f"error:{code}", "status:failed"]
@@ -317,14 +317,14 @@ def stack_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deplo
 def test_a_conversation_goes_on_after_the_whole_stack_was_restarted(stack_of_our_own: DeployedStack):
     own, conversation = stack_of_our_own, new_conversation("restart")
     own.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
-    with Socket(own.websocket_url, conversation) as before:
+    with own.socket(conversation) as before:
         assert before.ask("Hello", 60) == "You said: Hello"
         before.say("Tell me a story", id="m-1")
         wait_for_words(own, before, 5)
         before.say("And then?", id="m-2")
         before.receive_until(is_status("queued"), seconds=60)
         restart(own)
-    with Socket(own.websocket_url, conversation) as after, Rest(own.http_url) as rest:
+    with own.socket(conversation) as after, own.rest() as rest:
         after.command("resume", afterSeq=2)
         after.receive_turn(60)
         after.receive_turn(60)

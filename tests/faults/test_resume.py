@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.clients import Frame, Rest, Socket, is_delta, is_end, is_system, new_conversation
+from tests.clients import Frame, Socket, is_delta, is_end, is_system, new_conversation
 from tests.history import check
 from tests.scripted_model import Reply
 from tests.stack import DeployedStack
@@ -75,7 +75,7 @@ def test_fifty_random_cuts_leave_the_text_as_the_log_has_it(stack: DeployedStack
     with ThreadPoolExecutor(CONVERSATIONS) as pool:
         list(pool.map(lambda session: be_cut_off_again_and_again(stack, session), sessions))
     assert sum(session.cuts for session in sessions) == CONVERSATIONS * CUTS
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         for session in sessions:
             frames = {f"socket {n}": frames for n, frames in enumerate(session.sockets)}
             sent = {"client": [f"m-{n}" for n in range(1, session.asked + 1)]}
@@ -88,7 +88,7 @@ def test_fifty_random_cuts_leave_the_text_as_the_log_has_it(stack: DeployedStack
 
 def be_cut_off_again_and_again(stack: DeployedStack, session: Session) -> None:
     """Asks and is cut off at random points, until it was cut off in the middle often enough."""
-    socket = Socket(stack.websocket_url, session.conversation)
+    socket = stack.socket(session.conversation)
     while session.cuts < CUTS:
         session.asked += 1
         socket = ask(stack, session, socket)
@@ -104,7 +104,7 @@ def ask(stack: DeployedStack, session: Session, socket: Socket) -> Socket:
         session.cuts += 1
         session.sockets.append(socket.frames)
         socket.cut() if session.chance.random() < 0.5 else socket.close()
-        socket = Socket(stack.websocket_url, session.conversation)
+        socket = stack.socket(session.conversation)
         reader.resume(socket)
         if reader.seq < 2 * session.asked - 1:
             socket.say("Tell me a story", id=message_id)
@@ -139,12 +139,12 @@ def test_who_comes_back_while_the_answer_is_written_hears_its_rest_without_a_hol
 ):
     stack.model.script(Reply(chunks=STORY, delay_between=0.05))
     conversation, reader = new_conversation("resume"), Reader()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.say("Tell me a story")
         for _ in range(random.Random(seed).randint(4, 15)):
             reader.take(socket.receive(60))
         socket.cut()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         reader.resume(socket)
         for frame in socket.receive_turn(60):
             reader.take(frame)
@@ -155,12 +155,12 @@ def test_who_comes_back_while_the_answer_is_written_hears_its_rest_without_a_hol
 
 def test_who_comes_back_after_the_answer_gets_it_from_the_log(stack: DeployedStack):
     conversation = new_conversation("resume")
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.ask("one", 60)
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         rest.chat("two", conversation)
         epoch = rest.history(conversation)["epoch"]
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.command("resume", afterSeq=2, epoch=epoch)
         frames = socket.receive_until(is_system("resumed"), seconds=60)
     assert [frame["content"] for frame in frames if frame["type"] == "chat"] == ["two", "You said: two"]
@@ -169,12 +169,12 @@ def test_who_comes_back_after_the_answer_gets_it_from_the_log(stack: DeployedSta
 
 def test_who_comes_back_after_a_clear_is_told_of_it(stack: DeployedStack):
     conversation = new_conversation("resume")
-    with Socket(stack.websocket_url, conversation) as socket, Rest(stack.http_url) as rest:
+    with stack.socket(conversation) as socket, stack.rest() as rest:
         socket.ask("one", 60)
         epoch = rest.history(conversation)["epoch"]
         rest.client.post(f"conversation/{conversation}/clear")
         rest.chat("two", conversation)
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.command("resume", afterSeq=2, epoch=epoch)
         frames = socket.receive_until(is_system("resumed"), seconds=60)
     assert frames[0]["content"] == "conversation_cleared"
@@ -183,10 +183,10 @@ def test_who_comes_back_after_a_clear_is_told_of_it(stack: DeployedStack):
 
 def test_a_long_log_is_caught_up_with_in_order(stack: DeployedStack):
     conversation = new_conversation("resume")
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         for number in range(230):
             rest.client.post(f"conversation/{conversation}/messages", json={"role": "user", "content": str(number)})
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.command("resume", afterSeq=5)
         frames = socket.receive_until(is_system("resumed"), seconds=60)
     assert [frame["content"] for frame in frames[:-1]] == [str(number) for number in range(5, 230)]
@@ -197,8 +197,8 @@ def test_a_client_that_resumes_over_and_over_does_not_keep_the_answer_from_its_e
     conversation = new_conversation("resume")
     with (
         stack.settings("turn-worker", LEASE_SECONDS="3"),
-        Socket(stack.websocket_url, conversation) as socket,
-        Socket(stack.websocket_url, conversation) as eager,
+        stack.socket(conversation) as socket,
+        stack.socket(conversation) as eager,
     ):
         socket.say("Tell me a story", id="m-1")
         socket.receive_until(is_delta, seconds=60)
@@ -206,7 +206,7 @@ def test_a_client_that_resumes_over_and_over_does_not_keep_the_answer_from_its_e
             eager.command("resume", afterSeq=0)
             eager.receive_until(is_system("resumed"), seconds=60)
         socket.receive_turn(60)
-        with Rest(stack.http_url) as rest:
+        with stack.rest() as rest:
             sockets = {"socket": socket.frames, "eager": eager.frames}
             assert check(rest.observed(conversation, sockets, {"socket": ["m-1"]})) == []
     assert len(stack.model.requests) == 1
@@ -215,11 +215,11 @@ def test_a_client_that_resumes_over_and_over_does_not_keep_the_answer_from_its_e
 def test_a_socket_that_vanished_does_not_keep_the_others_from_hearing_it_all(stack: DeployedStack):
     stack.model.script(Reply(chunks=STORY, delay_between=0.02))
     conversation = new_conversation("deaf")
-    with Socket(stack.websocket_url, conversation) as socket, Socket(stack.websocket_url, conversation) as vanished:
+    with stack.socket(conversation) as socket, stack.socket(conversation) as vanished:
         vanished.cut()
         socket.say("Tell me a story", id="m-1")
         socket.receive_turn(60)
         socket.drain()
-        with Rest(stack.http_url) as rest:
+        with stack.rest() as rest:
             assert check(rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})) == []
             assert rest.log(conversation)[1] == ("assistant", "".join(STORY))

@@ -15,11 +15,10 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from local.logs import Logs
-from tests.clients import Frame, Rest, new_conversation
+from tests.clients import Frame, Rest, bearer, new_conversation, remember
 from tests.history import check
 from tests.scripted_model import Reply, Request
-from tests.stack import FUNCTIONS, DeployedStack, wait_until
+from tests.stack import DeployedStack, wait_until
 
 SOCKETS, CONVERSATIONS, SECONDS, SEED = 200, 50, 60, 7
 THINK = (15.0, 50.0)
@@ -36,6 +35,7 @@ class User:
     not acknowledged."""
 
     url: str
+    token: str
     name: str
     entrance: asyncio.Semaphore
     chance: random.Random
@@ -77,7 +77,9 @@ class User:
     async def enter(self) -> ClientConnection:
         while True:
             try:
-                return await connect(self.url, proxy=None, open_timeout=60, ping_interval=None)
+                return await connect(
+                    self.url, additional_headers=bearer(self.token), proxy=None, open_timeout=60, ping_interval=None
+                )
             except InvalidStatus:
                 self.errors["not admitted"] += 1
 
@@ -108,6 +110,7 @@ class User:
         self.connection = None
 
     async def send(self, **frame: Any) -> None:
+        remember(frame)
         with contextlib.suppress(ConnectionClosed):
             await self.connection.send(json.dumps(frame))
 
@@ -166,7 +169,7 @@ async def test_two_hundred_sockets_over_fifty_conversations_leave_no_contradicti
     began = time.time()
     await asyncio.gather(*(each.live(SECONDS) for each in users.values()))
     await asyncio.gather(*(each.be_acknowledged() for each in users.values()))
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         await asyncio.to_thread(wait_until, lambda: is_quiet(rest, conversations), "rest", PATIENCE, 0.5)
         lasted = time.time() - began
         await asyncio.gather(*(each.catch_up() for each in users.values()))
@@ -175,7 +178,7 @@ async def test_two_hundred_sockets_over_fifty_conversations_leave_no_contradicti
     assert {user.name: user.unacknowledged for user in users.values() if user.unacknowledged} == {}
     assert [violation for each in observed for violation in check(each)] == []
     assert [user.name for n, user in users.items() if missed(user, observed[n % CONVERSATIONS].log)] == []
-    assert [line for function in FUNCTIONS for line in troubles(stack, function, started)] == []
+    assert stack.troubles(started) == []
     assert sum((user.errors for user in users.values()), Counter()) == Counter()
 
 
@@ -186,7 +189,7 @@ def story(request: Request) -> Reply:
 
 def user(stack: DeployedStack, conversations: list[str], number: int, entrance: asyncio.Semaphore) -> User:
     url = f"{stack.websocket_url}?conversationId={conversations[number % CONVERSATIONS]}"
-    return User(url, f"u{number}", entrance, random.Random(f"{SEED} {number}"))
+    return User(url, stack.token(), f"u{number}", entrance, random.Random(f"{SEED} {number}"))
 
 
 def is_quiet(rest: Rest, conversations: list[str]) -> bool:
@@ -204,12 +207,6 @@ def told_by(users: dict[int, User], conversation: int) -> tuple[dict[str, list[F
 def missed(user: User, log: list[dict[str, Any]]) -> set[int]:
     """Messages that the client was never shown."""
     return {entry["seq"] for entry in log} - user.seen
-
-
-def troubles(stack: DeployedStack, function: str, since: float) -> list[str]:
-    """What the function has logged that nobody foresaw."""
-    lines = Logs(stack.client("logs"), stack.local.name).lines(function, int(since * 1000))
-    return [line for line in lines if '"level":"ERROR"' in line or "Traceback" in line or "timed out" in line]
 
 
 def report(users: Iterable[User], logs: list[int], seconds: float, model_calls: int) -> None:

@@ -7,16 +7,16 @@ import threading
 
 import pytest
 
-from tests.clients import Rest, Socket, is_delta, is_status, is_system, kinds, new_conversation, text_of
+from tests.clients import is_delta, is_status, is_system, kinds, new_conversation, text_of
 from tests.scripted_model import Reply
-from tests.stack import DeployedStack, wait_until
+from tests.stack import DeployedStack, key_of, rows_of, wait_until
 
 TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assistant", "status:complete"]
 
 
 def test_a_message_sent_right_after_connecting_is_answered_in_order(stack: DeployedStack):
     stack.model.script(Reply(chunks=["Good ", "morning, ", "you."], delay_between=0.1))
-    with Socket(stack.websocket_url, new_conversation()) as socket:
+    with stack.socket(new_conversation()) as socket:
         socket.say("Hello")
         frames = socket.receive_turn()
     assert kinds(frames) == TURN
@@ -29,13 +29,13 @@ def test_a_message_sent_right_after_connecting_is_answered_in_order(stack: Deplo
 def test_a_second_socket_sees_the_same_frames_in_the_same_order(stack: DeployedStack):
     stack.model.script(Reply(chunks=[f"word{n} " for n in range(20)], delay_between=0.02))
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as one, Socket(stack.websocket_url, conversation) as two:
+    with stack.socket(conversation) as one, stack.socket(conversation) as two:
         one.say("Hello")
         assert one.receive_turn() == two.receive_turn()
 
 
 def test_the_next_call_carries_the_exchange_before(stack: DeployedStack):
-    with Socket(stack.websocket_url, new_conversation()) as socket:
+    with stack.socket(new_conversation()) as socket:
         socket.ask("one")
         socket.ask("two")
     sent = [message["content"] for message in stack.model.requests[-1].body["messages"]]
@@ -45,7 +45,7 @@ def test_the_next_call_carries_the_exchange_before(stack: DeployedStack):
 def test_an_answer_of_more_than_thirty_seconds_arrives_whole(stack: DeployedStack):
     chunks = [f"word{n} " for n in range(64)]
     stack.model.script(Reply(chunks=chunks, delay_between=0.5))
-    with Socket(stack.websocket_url, new_conversation()) as socket:
+    with stack.socket(new_conversation()) as socket:
         socket.say("Tell me a long story")
         frames = socket.receive_turn()
     assert kinds(frames) == TURN
@@ -54,7 +54,7 @@ def test_an_answer_of_more_than_thirty_seconds_arrives_whole(stack: DeployedStac
 
 def test_history_over_the_socket(stack: DeployedStack):
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.ask("one")
         socket.command("get_history")
         history = socket.receive_until(is_system("history"))[-1]["metadata"]
@@ -64,7 +64,7 @@ def test_history_over_the_socket(stack: DeployedStack):
 
 def test_clear_over_the_socket_reaches_everybody(stack: DeployedStack):
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as one, Socket(stack.websocket_url, conversation) as two:
+    with stack.socket(conversation) as one, stack.socket(conversation) as two:
         one.ask("Hello")
         one.command("clear_history")
         one.receive_until(is_system("history_cleared"))
@@ -76,7 +76,7 @@ def test_clear_over_the_socket_reaches_everybody(stack: DeployedStack):
 def test_cancel_from_a_second_client_stops_the_model(stack: DeployedStack):
     stack.model.script(Reply(chunks=["Once ", "upon "] + ["a time "] * 200, delay_between=0.1))
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as one, Socket(stack.websocket_url, conversation) as two:
+    with stack.socket(conversation) as one, stack.socket(conversation) as two:
         one.say("Tell me a story")
         one.receive_until(is_delta)
         two.command("cancel")
@@ -84,7 +84,7 @@ def test_cancel_from_a_second_client_stops_the_model(stack: DeployedStack):
         two.receive_until(is_status("cancelled"), seconds=5)
         assert stack.model.requests[-1].outcome == "client_closed"
         assert one.ask("And now?") == "You said: And now?"
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         statuses = [m["status"] for m in rest.history(conversation)["messages"]]
     assert statuses == ["complete", "cancelled", "complete", "complete"]
 
@@ -93,14 +93,14 @@ def test_messages_sent_during_a_turn_wait_and_are_answered_in_order(stack: Deplo
     gate = threading.Event()
     stack.model.script(Reply("first", gate=gate))
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         for content in ("1", "2", "3"):
             socket.submit(content, f"m-{content}")
         gate.set()
         for _ in range(3):
             socket.receive_turn()
         positions = [f["metadata"]["position"] for f in socket.frames if is_status("queued")(f)]
-    with Rest(stack.http_url) as rest:
+    with stack.rest() as rest:
         log = [content for _, content in rest.log(conversation)]
     assert log == ["1", "first", "2", "You said: 2", "3", "You said: 3"]
     assert positions == [1, 2]
@@ -110,11 +110,11 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_the_live_rest(stack: D
     chunks = [f"word{n} " for n in range(60)]
     stack.model.script(Reply(chunks=chunks, delay_between=0.05))
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.say("Tell me a story")
         before = socket.receive_until(is_delta)
     turn_id = before[-1]["metadata"]["turnId"]
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.command("resume", afterSeq=1, turnId=turn_id, offset=len(text_of(before)))
         after = socket.receive_turn()
     assert text_of(before) + text_of(after) == "".join(chunks)
@@ -122,7 +122,7 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_the_live_rest(stack: D
 
 def test_a_repeated_message_id_is_answered_once(stack: DeployedStack):
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         for _ in range(2):
             socket.say("Hello", id="m-1")
             assert socket.receive_turn()[-2]["content"] == "You said: Hello"
@@ -133,11 +133,11 @@ def test_a_refused_connection_to_the_model_is_told_and_heals(stack: DeployedStac
     conversation = new_conversation()
     with (
         stack.settings("turn-worker", WORKERS_AI_BASE_URL="http://127.0.0.1:1", MODEL_MAX_TRIES="1"),
-        Socket(stack.websocket_url, conversation) as socket,
+        stack.socket(conversation) as socket,
     ):
         socket.say("Hello")
         assert kinds(socket.receive_turn())[-2:] == ["error:model_unavailable", "status:failed"]
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         assert socket.ask("Again") == "You said: Hello\n\nAgain"
 
 
@@ -165,7 +165,7 @@ CHAT = {"type": "chat", "role": "user"}
 )
 def test_bad_frames_are_refused_the_socket_stays_open_and_nothing_is_stored(stack: DeployedStack, text, code):
     conversation = new_conversation("bad")
-    with Socket(stack.websocket_url, conversation) as socket:
+    with stack.socket(conversation) as socket:
         socket.send_text(text)
         error = socket.receive()
         assert (error["type"], error["code"]) == ("error", code)
@@ -176,19 +176,14 @@ def test_bad_frames_are_refused_the_socket_stays_open_and_nothing_is_stored(stac
 
 def test_a_socket_that_leaves_is_forgotten(stack: DeployedStack):
     conversation = new_conversation()
-    with Socket(stack.websocket_url, conversation):
+    with stack.socket(conversation):
         assert len(rows(stack, conversation)) == 1
     wait_until(lambda: not rows(stack, conversation), "the row to go")
 
 
 def rows(stack: DeployedStack, conversation: str) -> set[str]:
     """Sort keys of a conversation's items."""
-    found = stack.client("dynamodb").query(
-        TableName=stack.table_name,
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": f"CONV#{conversation}"}},
-    )
-    return {item["sk"]["S"] for item in found["Items"]}
+    return rows_of(stack, key_of(conversation))
 
 
 def stored(stack: DeployedStack, conversation: str) -> set[str]:

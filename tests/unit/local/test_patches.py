@@ -264,3 +264,17 @@ def test_patched_another_layer_is_unpacked_beside_it(tmp_path: Path) -> None:
     with module.ZipFile(empty) as archive:
         archive.extractall(tmp_path / "a")
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_unpatched_an_environment_has_the_settings_that_it_was_asked_for_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_svc, "_functions", {"f": {"config": CONFIG | {"Timeout": 9}}})
+    worker, _ = lambda_runtime.acquire_worker("f", CONFIG, b"")
+    assert worker.config == CONFIG
+
+
+def test_patched_it_has_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_svc, "_functions", {"f": {"config": CONFIG | {"Timeout": 9}}})
+    worker, _ = patches.as_configured_now(lambda_runtime.acquire_worker)("f", CONFIG, b"")
+    assert worker.config["Timeout"] == 9
