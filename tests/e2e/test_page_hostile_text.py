@@ -98,6 +98,7 @@ def test_bidirectional_controls_do_not_reorder_the_page_s_own_words(chat: ChatPa
     backend.append("user", hostile)
     backend.append("assistant", f"```{hostile}\ncode {hostile}\n```\n{hostile}", status="cancelled")
     backend.broadcast({"type": "error", "error": hostile, "code": hostile})
+    expect(chat.messages).to_have_count(2)
     expect(chat.problems).to_be_visible()
     words = ["You", "Assistant", "Stopped.", "Retry", "Copy", "Dismiss", "Clear", "Connected"]
     assert {word: chat.page.evaluate(READS_FORWARD, word) for word in words} == dict.fromkeys(words, True)
