@@ -17,7 +17,7 @@ BIN := .venv/bin
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs token rotate-keys test check unit integration e2e faults security audit format lock clean environment sam python
+.PHONY: help run up down logs token rotate-keys test check unit integration e2e screenshots faults security audit format lock clean environment sam python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -41,13 +41,13 @@ rotate-keys: environment ## a new key to sign tokens with
 	@$(BIN)/python -m operations rotate-keys $(if $(STACK),--stack "$$STACK")
 
 test: check ## check, then every test
-	@$(BIN)/python -m pytest tests $(TESTS)
+	@$(BIN)/python -m tests $(TESTS)
 
 check: environment sam ## format, lint, types, insecure code, import rules, template
 	@$(BIN)/ruff format --check --output-format concise . || { echo "\`make format\` mends that."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions local operations
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions local operations client/python
 	@echo "Checking imports and the template ..."
 	@mkdir -p .local && { PYTHONPATH=functions $(BIN)/lint-imports --no-cache >.local/lint-imports.log || { cat .local/lint-imports.log; exit 1; }; }
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint
@@ -60,6 +60,9 @@ integration: environment sam ## tests of the deployed local stack
 
 e2e: environment sam ## tests as a user: browser, restart, real model
 	@$(BIN)/python -m pytest tests/e2e $(TESTS)
+
+screenshots: environment sam ## take the README's pictures of the chat page anew
+	@PYTHONPATH=functions:. $(BIN)/python -m tests.screenshots
 
 faults: environment sam ## crashes, crowds and a soak on the local stack
 	@$(BIN)/python -m pytest tests/faults $(TESTS)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from copilotedge.callers import bearer
 from copilotedge.entrance import Entrance, entrance
 from copilotedge.errors import StoreUnavailable, Unauthenticated
-from copilotedge.identity import ANONYMOUS, Identity
+from copilotedge.identity import Identity
 
 MAX_CONVERSATION_ID = 257
 """Characters of the longest id, a shared conversation's: ``<owner>~<id>``. Longer ones are cut, but stay too long."""
@@ -30,7 +31,7 @@ def handle(app: Entrance, event: dict[str, Any]) -> dict[str, Any]:
     socket = "methodArn" in event
     kind, route = "websocket" if socket else "http", event["requestContext"].get("routeKey")
     try:
-        context = _context(_identify(app, _token(event, socket)))
+        context = _context(app.run(app.identify(_token(event, socket))))
     except Unauthenticated as exc:
         context = _refused(exc.code)
     except StoreUnavailable as exc:
@@ -42,26 +43,13 @@ def handle(app: Entrance, event: dict[str, Any]) -> dict[str, Any]:
     return _policy(event["methodArn"], context | {"conversationId": _conversation_id(app, event)})
 
 
-def _identify(app: Entrance, token: str) -> Identity:
-    if app.settings.auth_mode == "none":
-        return Identity(ANONYMOUS)
-    if not token:
-        raise Unauthenticated("There is no token.", code="token_missing")
-    return app.run(app.tokens.verify(token))
-
-
 def _token(event: Mapping[str, Any], socket: bool) -> str:
     """From the ``Authorization`` header; a socket's also from its subprotocols, else from its query string."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    found = _bearer(headers.get("authorization") or "")
+    found = bearer(headers.get("authorization") or "")
     if found or not socket:
         return found
     return _subprotocol(headers.get("sec-websocket-protocol") or "") or _query(event).get("token") or ""
-
-
-def _bearer(header: str) -> str:
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _subprotocol(header: str) -> str:

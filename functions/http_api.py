@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from traceback import extract_tb
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,14 +10,24 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from copilotedge import frames, openai_shapes, openapi, page, requests, rest_shapes
+from copilotedge import answer_headers, exports, frames, openapi, page, requests, rest_shapes
+from copilotedge.answering import Pending
 from copilotedge.callers import caller
+from copilotedge.copilotkit import graphql_shapes
+from copilotedge.copilotkit.graphql_shapes import Operation
 from copilotedge.door import Need
-from copilotedge.errors import ConversationsDisabled, CopilotEdgeError, InvalidRequest, NotFound, Unauthenticated
-from copilotedge.http_errors import body_of, headers_of, quota_headers, status_of
-from copilotedge.limits import Quota
+from copilotedge.errors import (
+    ConversationsDisabled,
+    CopilotEdgeError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unauthenticated,
+)
+from copilotedge.http_errors import body_of, defect, headers_of, status_of
 from copilotedge.models import ConversationSettings
-from copilotedge.replies import Pending
+from copilotedge.openai import chat_shapes
+from copilotedge.openai.chat_requests import ChatRequest, check_chat
 from copilotedge.wiring import Application, application, now
 
 routes = APIGatewayHttpResolver()
@@ -65,12 +74,14 @@ def _turn_away(app: Application, event: dict[str, Any]) -> dict[str, Any] | None
 
 
 @routes.get("/")
-def chat_page() -> Response[str]:
-    settings = _app().settings
+def chat_page() -> Response[Any]:
+    settings, asked = _app().settings, routes.current_event.headers
     document = page.document(settings)
-    headers = page.headers(settings) | {"etag": document.etag}
-    if routes.current_event.headers.get("if-none-match") == document.etag:
+    headers = page.headers(settings) | {"etag": document.etag, "vary": "accept-encoding"}
+    if asked.get("if-none-match") == document.etag:
         return Response(304, document.content_type, "", headers)
+    if "gzip" in asked.get("accept-encoding", ""):
+        return Response(200, document.content_type, document.gzipped, headers | {"content-encoding": "gzip"})
     return Response(200, document.content_type, document.text, headers)
 
 
@@ -87,21 +98,25 @@ def api_description() -> Response[Any]:
 @routes.post("/api/copilotedge")
 def chat() -> Response[Any]:
     app = _app()
-    request = requests.parse_chat(_body(), app.settings)
+    fields = requests.load(_body(), app.settings)
+    if operation := graphql_shapes.operation_of(fields):
+        return _graphql(operation, fields)
+    request = check_chat(requests.parse(ChatRequest, fields), app.settings)
     key = routes.current_event.headers.get("idempotency-key", "")
     message_id = requests.check_message_id(key) if key else ""
-    known_as = request.conversation_id or app.settings.default_conversation_id
+    known_as = request.known_as or app.settings.default_conversation_id
     if not app.settings.enable_conversations:
         known_as = ""
     conversation_id = app.run(app.door.open(_user(), known_as, "write")) if known_as else ""
-    reply = app.run(app.replies.reply(request, _user(), conversation_id, _arrival(), _deadline(app), message_id))
-    quota = _quota(reply.quota)
+    deadline = _deadline(app)
+    reply = app.run(app.replies.reply(request.question, _user(), conversation_id, _arrival(), deadline, message_id))
     if isinstance(reply, Pending):
-        return _pending(reply, known_as, quota)
+        return _pending(reply, known_as)
+    headers = answer_headers.of_reply(reply)
     if request.stream:
-        events = openai_shapes.event_stream(reply, known_as)
-        return Response(200, EVENTS, events, {**HEADERS, **quota, "content-type": EVENTS})
-    return _json(200, openai_shapes.completion(reply, known_as), quota)
+        events = chat_shapes.event_stream(reply, known_as)
+        return Response(200, EVENTS, events, {**HEADERS, **headers, "content-type": EVENTS})
+    return _json(200, chat_shapes.completion(reply, known_as), headers)
 
 
 @routes.get("/conversations")
@@ -110,8 +125,10 @@ def list_conversations() -> Response[Any]:
     if not app.settings.enable_conversations:
         raise ConversationsDisabled("Conversations are not enabled.")
     query = routes.current_event.query_string_parameters or {}
-    limit = requests.parse_count(query.get("limit"), "limit", 20, 1, app.settings.max_history_page)
-    found = app.run(app.users.conversations(_user(), limit, query.get("cursor") or ""))
+    most = app.settings.max_history_page
+    limit = requests.parse_count(query.get("limit"), "limit", min(20, most), 1, most)
+    search, archived = requests.parse_search(query.get("q")), requests.parse_flag(query.get("archived"), "archived")
+    found = app.run(app.users.conversations(_user(), limit, query.get("cursor") or "", search, archived))
     body = {
         "conversations": [rest_shapes.listed(app.settings, entry) for entry in found.entries],
         "nextCursor": found.cursor or None,
@@ -119,11 +136,36 @@ def list_conversations() -> Response[Any]:
     return _json(200, body)
 
 
+@routes.get("/models")
+def list_models() -> Response[Any]:
+    app = _app()
+    return _json(200, rest_shapes.models(app.settings, app.prices))
+
+
 @routes.delete("/users/me")
 def forget_me() -> Response[Any]:
     app = _app()
     app.run(app.users.ask_to_forget(_user()))
     return _json(202, {"status": "deleting"})
+
+
+@routes.patch("/conversation/<conversation_id>")
+def change_listing(conversation_id: str) -> Response[Any]:
+    app, _, conversation_id = _conversation(conversation_id, "own")
+    marks = requests.parse_marks(_body(), app.settings)
+    return _json(200, rest_shapes.listed(app.settings, app.run(app.users.change(conversation_id, marks))))
+
+
+@routes.get("/conversation/<conversation_id>/export")
+def export(conversation_id: str) -> Response[Any]:
+    app, known_as, conversation_id = _conversation(conversation_id, "read")
+    query = routes.current_event.query_string_parameters or {}
+    form = exports.format_of(query.get("format"))
+    after = requests.parse_count(query.get("after"), "after", 0, 0, requests.MAX_COUNT)
+    found = app.run(app.exports.read(conversation_id, form, after))
+    name = exports.file_name(conversation_id, form)
+    headers = {**HEADERS, "content-type": form.media_type, "content-disposition": f'attachment; filename="{name}"'}
+    return Response(200, form.media_type, form.whole(known_as, found), headers)
 
 
 @routes.get("/conversation/<conversation_id>/messages")
@@ -144,12 +186,13 @@ def read_messages(conversation_id: str) -> Response[Any]:
 def append_message(conversation_id: str) -> Response[Any]:
     app, _, conversation_id = _conversation(conversation_id, "write")
     request = requests.parse_append(_body(), app.settings)
-    message, state = app.run(
+    appended = app.run(
         app.conversations.append(conversation_id, request.role, request.content, request.tokens, _user())
     )
-    news = frames.chat(message, state.epoch)
-    app.run(app.sockets.announce(conversation_id, news, voice_until=state.voice_until))
-    return _json(200, {"success": True, "message": frames.history_entry(message)})
+    news = frames.chat(appended.message, appended.state.epoch)
+    app.run(app.sockets.announce(conversation_id, news, voice_until=appended.state.voice_until))
+    body = {"success": True, "message": frames.history_entry(appended.message)}
+    return _json(200, body, answer_headers.of_quota(appended.quota))
 
 
 @routes.post("/conversation/<conversation_id>/clear")
@@ -170,7 +213,8 @@ def cancel(conversation_id: str) -> Response[Any]:
 def read_state(conversation_id: str) -> Response[Any]:
     app, known_as, conversation_id = _conversation(conversation_id, "read")
     state, settings = app.run(app.conversations.settings(conversation_id))
-    return _json(200, rest_shapes.conversation_state(app.settings, known_as, state, settings))
+    title = app.run(app.users.title(conversation_id, state))
+    return _json(200, rest_shapes.conversation_state(app.settings, known_as, state, settings, title))
 
 
 @routes.put("/conversation/<conversation_id>/state")
@@ -187,8 +231,9 @@ def update_state(conversation_id: str) -> Response[Any]:
         )
 
     state, settings = app.run(app.conversations.store_settings(conversation_id, apply))
+    title = app.run(app.users.title(conversation_id, state))
     return _json(
-        200, {"success": True, "state": rest_shapes.conversation_state(app.settings, known_as, state, settings)}
+        200, {"success": True, "state": rest_shapes.conversation_state(app.settings, known_as, state, settings, title)}
     )
 
 
@@ -218,6 +263,9 @@ def delete(conversation_id: str) -> Response[Any]:
 
 @routes.not_found
 def unknown_route(_: NotFoundError) -> Response[Any]:
+    allowed = openapi.methods_of(routes.current_event.path, _app().settings)
+    if allowed and routes.current_event.http_method not in allowed:
+        return _refuse(MethodNotAllowed("This route has no such method.", allowed=allowed))
     return _refuse(NotFound("There is no such route.", code="route_not_found"))
 
 
@@ -231,9 +279,8 @@ def _refuse(exc: CopilotEdgeError) -> Response[Any]:
 
 @routes.exception_handler(Exception)
 def _break_down(exc: Exception) -> Response[Any]:
-    """A defect of ours: its kind and place go to the log (its text could quote a message), nothing to the caller."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(exc.__traceback__)[-5:]]
-    _app().log.error("unhandled_error", error=type(exc).__name__, places=places)
+    """A defect of ours: the log is told, the caller nothing of it."""
+    _app().log.error("unhandled_error", **defect(exc))
     return _refuse(CopilotEdgeError("Something went wrong on our side."))
 
 
@@ -263,6 +310,13 @@ def _body() -> str:
         raise InvalidRequest("The body is not UTF-8 text.", code="invalid_json") from exc
 
 
+def _graphql(operation: Operation, fields: dict[str, Any]) -> Response[Any]:
+    app = _app()
+    answer = app.graphql.answer(operation, fields, _user(), _arrival(), _deadline(app))
+    body, quota = app.run(answer)
+    return _json(200, body, answer_headers.of_quota(quota))
+
+
 def _arrival() -> int:
     return int(routes.current_event.raw_event["requestContext"].get("timeEpoch") or now())
 
@@ -272,13 +326,10 @@ def _deadline(app: Application) -> int:
     return now() + min(int(app.settings.rest_time_budget_seconds * 1000), left)
 
 
-def _pending(pending: Pending, known_as: str, headers: dict[str, str]) -> Response[Any]:
+def _pending(pending: Pending, known_as: str) -> Response[Any]:
     body = rest_shapes.pending(pending, known_as)
+    headers = answer_headers.of_quota(pending.quota)
     return _json(202, body, {"location": f"..{body['messagesUrl']}", "retry-after": "5", **headers})
-
-
-def _quota(quota: Quota) -> dict[str, str]:
-    return quota_headers(quota.limit, quota.remaining, quota.reset_seconds) if quota.limit else {}
 
 
 def _json(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response[Any]:

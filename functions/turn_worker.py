@@ -17,14 +17,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
-    """Run the turns of a conversation, stand by while another does, sweep it, or forget a user.
+    """Run the turns of a conversation, stand by while another does, sweep it, give it a title, or forget a user.
 
     The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
     Events: ``{"action": "forget_user", "user"}``; and with a ``conversationId``
-    ``{"action": "run_turn", "turnId", "connectionId"?, "tokenExpires"?}``, ``{"action": "stand_by"}`` and
-    ``{"action": "sweep"}``. Raises on anything unforeseen, for Lambda to repeat the event; doing the same twice is
-    harmless.
+    ``{"action": "run_turn", "turnId", "connectionId"?, "tokenExpires"?}``, ``{"action": "stand_by"}``,
+    ``{"action": "sweep"}`` and ``{"action": "entitle"}``. Raises on anything unforeseen, for Lambda to repeat the
+    event; doing the same twice is harmless.
     """
     if event["action"] == "forget_user":
         app.log.info("user_forgotten", conversations=app.run(app.users.forget(event["user"])))
@@ -33,6 +33,9 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
     if event["action"] == "sweep":
         deleted = app.run(app.store.sweep(conversation_id))
         app.log.info("swept", conversation_id=conversation_id, deleted=deleted)
+        return
+    if event["action"] == "entitle":
+        app.run(app.titles.entitle(conversation_id))
         return
     deadline = now() + context.get_remaining_time_in_millis() - MARGIN_MS
     if event["action"] == "stand_by":

@@ -13,7 +13,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.endpoints import Endpoints
 from local.errors import LocalStackError
-from local.logs import Logs
 from local.options import from_environment
 from local.places import LOCAL
 from local.stack import PREFERRED_PORTS, Stack
@@ -79,7 +78,7 @@ def follow(stack: Stack, stopped: threading.Event) -> None:
     if not stack.ministack.running():
         raise LocalStackError("No stack is up: `make run` or `make up` starts one.")
     try:
-        Logs(stack.client("logs"), stack.name).follow(say, stopped.wait)
+        stack.logs().follow(say, stopped.wait)
     except (BotoCoreError, ClientError) as error:
         raise LocalStackError(
             f"MiniStack does not answer any more: {stack.directory}/ministack.log says why."
@@ -100,6 +99,7 @@ def greeting(endpoints: Endpoints) -> str:
     lines += [
         f"REST       {rest} -H 'content-type: application/json' -d '{body}'",
         f"WebSocket  {socket}",
+        f"OpenAI     {endpoints.stream_url}/v1",
         f"Chat page  {page}",
     ]
     return "\n" + "".join(f"  {line}\n" for line in lines)

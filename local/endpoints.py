@@ -7,13 +7,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Endpoints:
-    """`http_url` has no slash at its end. A client connects to `websocket_url + "?conversationId=..."`.
+    """The URLs of the HTTP API and of the stream API have no slash at the end.
 
+    A client connects to `websocket_url + "?conversationId=..."`.
     `token` is good for a month, and None where none is needed or somebody else issues them.
     """
 
     http_url: str
     websocket_url: str
+    stream_url: str
     chat_page_url: str
     aws_endpoint_url: str
     table_name: str

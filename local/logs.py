@@ -2,7 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 0.5
@@ -10,12 +13,13 @@ PLATFORM_LINES = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 
 class Logs:
-    """The log groups of a stack's functions."""
+    """The log groups of a stack's functions; `files` are the logs of functions that are processes of their own."""
 
-    def __init__(self, client: Any, stack: str) -> None:
+    def __init__(self, client: Any, stack: str, files: Mapping[str, Path] | None = None) -> None:
         self._client = client
         self._prefix = f"/aws/lambda/{stack}-"
         self._said: set[str] = set()
+        self._files = {function: LogFile(path) for function, path in (files or {}).items()}
 
     def follow(self, say: Callable[[str], None], stopped: Callable[[float], bool]) -> None:
         """Says every new line until `stopped(seconds)`, which also does the waiting, is true."""
@@ -26,6 +30,8 @@ class Logs:
 
     def lines(self, function: str, since_milliseconds: int = 0) -> list[str]:
         """Everything that a function (`http-api`, ...) has logged, oldest first."""
+        if function in self._files:
+            return self._files[function].lines(since_milliseconds)
         return [event["message"] for event in self._events(self._prefix + function, since_milliseconds)]
 
     def _new(self, since: int) -> Iterator[str]:
@@ -38,6 +44,9 @@ class Logs:
                 if event["logStreamName"] not in self._said and not event["message"].startswith(PLATFORM_LINES):
                     yield f"{function:>14} | {readable(event['message'])}"
         self._said |= streams
+        for function, file in self._files.items():
+            for line in file.new():
+                yield f"{function:>14} | {readable(line)}"
 
     def _groups(self) -> list[str]:
         groups = self._client.describe_log_groups(logGroupNamePrefix=self._prefix)["logGroups"]
@@ -47,6 +56,39 @@ class Logs:
         pages = self._client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
         for page in pages:
             yield from page["events"]
+
+
+class LogFile:
+    """Lines that a process appends to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = path.stat().st_size if path.exists() else 0
+
+    def new(self) -> list[str]:
+        """Whole lines that have come since the last time."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+            self._read += len(whole + newline)
+            return whole.decode(errors="replace").splitlines()
+        return []
+
+    def lines(self, since_milliseconds: int = 0) -> list[str]:
+        """All lines from that time on. One that does not say when it was written belongs to the one before it."""
+        found, written = [], 0
+        for line in self._path.read_text(errors="replace").splitlines() if self._path.exists() else []:
+            written = time_of(line) or written
+            if written >= since_milliseconds:
+                found.append(line)
+        return found
+
+
+def time_of(line: str) -> int:
+    """When a structured line was written, in milliseconds; 0 for any other line."""
+    with suppress(ValueError, TypeError, KeyError):
+        return int(datetime.strptime(json.loads(line)["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z").timestamp() * 1000)
+    return 0
 
 
 def readable(message: str) -> str:

@@ -21,10 +21,14 @@ POLL_SECONDS = 0.02
 
 
 class Process:
-    """The process `name` of the stack whose state is in `directory`; `NAME.log` there has its output."""
+    """The process `name` of the stack whose state is in `directory`; `NAME.log` there has its output.
 
-    def __init__(self, name: str, directory: Path) -> None:
+    That is the output since its last start; with `keep_log` that of all its starts.
+    """
+
+    def __init__(self, name: str, directory: Path, *, keep_log: bool = False) -> None:
         self.name = name
+        self._log_mode = "a" if keep_log else "w"
         self.log = directory / f"{name}.log"
         self._pid_file = directory / f"{name}.pid"
         self._directory = directory
@@ -37,7 +41,7 @@ class Process:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts the process in a session of its own, so that a Ctrl-C in the terminal reaches only us."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        with self._pid_file.open("a+") as pid_file, self.log.open("w") as log:
+        with self._pid_file.open("a+") as pid_file, self.log.open(self._log_mode) as log:
             if not acquire(pid_file.fileno(), fcntl.LOCK_EX):
                 raise LocalStackError(f"{self.name} is already running")
             child = subprocess.Popen(
@@ -76,6 +80,13 @@ class Process:
                 os.killpg(pid, signal.SIGKILL)
             reap(pid)
         self._pid_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Ends the process as a crash of its machine would."""
+        if self.running():
+            pid = int(self._pid_file.read_text())
+            os.killpg(pid, signal.SIGKILL)
+            self._wait_for_end(pid, timeout=5)
 
     def _wait_for_end(self, pid: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""The local stack: MiniStack, a model, and the template deployed."""
+"""The local stack: MiniStack, a model, the template deployed, and the stream API beside it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,14 +9,16 @@ from typing import Any
 from local.bridges import bridge
 from local.endpoints import Endpoints
 from local.host import Ports
+from local.logs import Logs
 from local.ministack import EMULATOR, MiniStack
 from local.model import LONGEST_ANSWER_TOKENS, Model
 from local.options import Options
 from local.places import LOCAL
 from local.sam import Sam
+from local.stream_api import STREAM_API, StreamApi
 from local.tokens import local_token
 
-PREFERRED_PORTS = {"aws": 4566, "model": 4577}
+PREFERRED_PORTS = {"aws": 4566, "model": 4577, STREAM_API: 4588}
 EXECUTE_API = "/_aws/execute-api"  # where MiniStack serves all APIs, by id
 SMALL_MODEL_HISTORY_CHARACTERS = 12_000  # about 3,000 tokens: well within the model's context
 
@@ -45,6 +47,7 @@ class Stack:
         self._say = say
         self.ministack = MiniStack(directory, self._ports, emulator)
         self.sam = Sam(directory, build or directory / "build")
+        self.stream_api = StreamApi(directory, self._ports, self.sam.output)
 
     def up(self, options: Options) -> Endpoints:
         """Starts what does not run, deploys, and tells where it is reached. Raises LocalStackError."""
@@ -62,21 +65,33 @@ class Stack:
         with self._step("Deploying the template"):
             self.sam.deploy(self.ministack.endpoint, self.name, parameters)
             outputs = bridge(self.client, self.name)
+        with self._step("Starting the stream API"):
+            self.stream_api.install()
+            self.start_stream_api()
         if warning := outputs.get("Warning"):
             self._say(f"WARNING: {warning}")
         endpoints = self._endpoints(outputs, parameters)
         endpoints.write(self.endpoints_file)
         return endpoints
 
+    def start_stream_api(self) -> None:
+        """Starts it afresh, with the settings that its function has now. Raises LocalStackError."""
+        self.stream_api.start(self.client, self.ministack.endpoint, f"{self.name}-{STREAM_API}")
+
     def down(self) -> None:
         """Ends every process of the stack. Its data stays."""
         self.endpoints_file.unlink(missing_ok=True)
+        self.stream_api.stop()
         Model(self.directory, self._ports, None).stop()
         self.ministack.stop()
 
     def client(self, service: str) -> Any:
         """A boto3 client of the stack. Typed Any: which client it is, boto3 tells only by the literal name."""
         return self.ministack.session().client(service, endpoint_url=self.ministack.endpoint)  # type: ignore[call-overload]
+
+    def logs(self) -> Logs:
+        """What the functions log."""
+        return Logs(self.client("logs"), self.name, {STREAM_API: self.stream_api.log})
 
     def _start_model(self, model: Model, options: Options) -> None:
         if not options.small_model:
@@ -119,6 +134,7 @@ class Stack:
         return Endpoints(
             http_url=http_url,
             websocket_url=f"{apis.replace('http', 'ws', 1)}/{outputs['WebSocketApiId']}/live",
+            stream_url=self.stream_api.url,
             chat_page_url=http_url + "/",
             aws_endpoint_url=self.ministack.endpoint,
             table_name=outputs["TableName"],

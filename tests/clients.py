@@ -43,6 +43,7 @@ class Socket:
             subprotocols=[Subprotocol("bearer"), Subprotocol(token)] if via == "subprotocol" else None,
             proxy=None,
             open_timeout=60,
+            ping_interval=None,
         )
         self._connection: ClientConnection = self._opening.__enter__()
         self.subprotocol = self._connection.subprotocol
@@ -87,7 +88,7 @@ class Socket:
     def command(self, content: str, **metadata: Any) -> None:
         self.send(type="system", content=content, **({"metadata": metadata} if metadata else {}))
 
-    def receive_until(self, wanted: Callable[[Frame], bool], seconds: float = 20) -> list[Frame]:
+    def receive_until(self, wanted: Callable[[Frame], bool], seconds: float = 60) -> list[Frame]:
         """The frames up to the first that is ``wanted``. Raises ``TimeoutError`` when none comes for so long."""
         start = len(self.frames)
         while True:
@@ -97,21 +98,21 @@ class Socket:
             if wanted(frame):
                 return self.frames[start:]
 
-    def receive_rest(self, seconds: float = 20) -> list[Frame]:
+    def receive_rest(self, seconds: float = 60) -> list[Frame]:
         """What still comes until the server ends the connection. Raises ``TimeoutError`` when it does not."""
         start = len(self.frames)
         with contextlib.suppress(ConnectionClosed):
             self.receive_until(lambda _: False, seconds)
         return self.frames[start:]
 
-    def receive_turn(self, seconds: float = 20) -> list[Frame]:
+    def receive_turn(self, seconds: float = 60) -> list[Frame]:
         """All frames of a turn, up to its last status."""
         return self.receive_until(is_end, seconds)
 
-    def receive(self, seconds: float = 20) -> Frame:
+    def receive(self, seconds: float = 60) -> Frame:
         return self.receive_until(lambda _: True, seconds)[-1]
 
-    def ask(self, content: str, seconds: float = 20) -> str:
+    def ask(self, content: str, seconds: float = 60) -> str:
         """Say something and give the answer."""
         self.say(content)
         frames = self.receive_turn(seconds)
@@ -161,8 +162,10 @@ def remember_request(request: httpx.Request) -> None:
 
 
 def remember_response(response: httpx.Response) -> None:
-    with contextlib.suppress(ValueError):
-        remember(json.loads(response.read()))
+    """Not of a stream of events: reading that would wait for its end."""
+    if response.headers.get("content-type", "").startswith("application/json"):
+        with contextlib.suppress(ValueError):
+            remember(json.loads(response.read()))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -176,17 +179,22 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
+def http_client(url: str, token: str = "") -> httpx.Client:
+    """A client of what is below ``url``, with the token; it remembers what is said."""
+    return httpx.Client(
+        base_url=url + "/",
+        headers=bearer(token),
+        timeout=40,
+        trust_env=False,
+        event_hooks={"request": [remember_request], "response": [remember_response]},
+    )
+
+
 class Rest:
     """The REST routes of a deployed stack."""
 
     def __init__(self, http_url: str, token: str = "") -> None:
-        self.client = httpx.Client(
-            base_url=http_url + "/",
-            headers=bearer(token),
-            timeout=40,
-            trust_env=False,
-            event_hooks={"request": [remember_request], "response": [remember_response]},
-        )
+        self.client = http_client(http_url, token)
 
     def __enter__(self) -> Self:
         return self

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from copilotedge.caching import Caching
+from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door
+from copilotedge.errors import StoreUnavailable, Unauthenticated
+from copilotedge.exports import Exports
+from copilotedge.identity import Identity
 from copilotedge.limits import Limits
-from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, Usage
+from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, ToolCallDelta, Usage
 from copilotedge.ports import Clock, ConversationStore
+from copilotedge.prices import Prices
 from copilotedge.replies import Replies
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
+from copilotedge.stateless import StatelessChat
+from copilotedge.titles import Titles
 from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
 from copilotedge.users import Users
+from tests.memory_answer_cache import MemoryAnswerCache
 from tests.memory_store import MemoryStore
 from tests.memory_usage import MemoryUsage
 
@@ -38,7 +47,7 @@ class FakeClock:
         self.now += milliseconds
 
 
-Step = str | Exception | asyncio.Event
+Step = str | Exception | asyncio.Event | ToolCallDelta
 
 
 @dataclass
@@ -63,7 +72,7 @@ class FakeModel:
                     self.waiting += 1
                     await step.wait()
                 else:
-                    yield TextDelta(step)
+                    yield TextDelta(step) if isinstance(step, str) else step
             yield Finished(self.usage, request.model)
         finally:
             self.closed += 1
@@ -108,6 +117,7 @@ class FakeWaker:
     standing_by: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    to_entitle: list[str] = field(default_factory=list)
 
     async def run_turn(
         self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
@@ -119,6 +129,9 @@ class FakeWaker:
 
     async def sweep(self, conversation_id: str) -> None:
         self.swept.append(conversation_id)
+
+    async def entitle(self, conversation_id: str) -> None:
+        self.to_entitle.append(conversation_id)
 
     async def forget_user(self, user: str) -> None:
         self.forgotten.append(user)
@@ -133,6 +146,36 @@ class FakeLog:
 
     def error(self, event: str, **fields: Any) -> None:
         self.lines.append((event, fields))
+
+
+class FakeTokens:
+    """Takes ``good-<user>``, until ``expires_at`` (ms); keeps what it was asked."""
+
+    def __init__(self, expires_at: int = START) -> None:
+        self.asked: list[str] = []
+        self.expires_at = expires_at
+
+    async def verify(self, token: str) -> Identity:
+        self.asked.append(token)
+        kind, _, rest = token.partition("-")
+        if kind == "good":
+            return Identity(rest, self.expires_at)
+        if kind == "lost":
+            raise StoreUnavailable("Throttled.")
+        raise Unauthenticated("No.", code=token)
+
+
+@dataclass
+class FakeMetrics:
+    """Keeps each count: its amounts, with its dimensions beside them."""
+
+    counts: list[dict[str, float | str]] = field(default_factory=list)
+
+    def count(self, amounts: Mapping[str, float], **dimensions: str) -> None:
+        self.counts.append({**amounts, **dimensions})
+
+    def sum(self, name: str) -> float:
+        return sum(float(count.get(name, 0)) for count in self.counts)
 
 
 class World:
@@ -155,6 +198,9 @@ class World:
         self.model, self.gateway, self.waker, self.log = FakeModel(), FakeGateway(), FakeWaker(), FakeLog()
         self.usage = MemoryUsage(self.clock, self.store)
         self.limits = Limits(self.usage, self.settings, self.clock)
+        self.metrics, self.answers = FakeMetrics(), MemoryAnswerCache(self.clock)
+        self.caching = Caching(self.answers, self.settings, self.metrics, self.log)
+        self.charges = Charges(self.limits, Prices.published(self.settings.price_table), self.metrics, self.log)
         window = self.settings.snapshot_messages
         self.conversations = Conversations(
             self.store, self.waker, self.limits, self.rules, window, self.clock, self.log
@@ -164,13 +210,16 @@ class World:
             self.model,
             self.gateway,
             self.waker,
-            self.limits,
+            self.charges,
             self.settings,
             self.rules,
             self.clock,
             self.log,
         )
-        self.replies = Replies(self.conversations, self.runner, self.model, self.limits, self.settings, self.clock)
+        stateless = StatelessChat(
+            self.model, self.limits, self.charges, self.caching, self.settings, self.clock, self.log
+        )
+        self.replies = Replies(self.conversations, self.runner, stateless, self.settings, self.clock)
         self.sockets = Sockets(
             self.conversations,
             self.store,
@@ -181,7 +230,19 @@ class World:
             self.clock,
             self.log,
         )
-        self.users = Users(self.store, self.usage, self.conversations, self.sockets, self.gateway, self.waker, self.log)
+        self.users = Users(
+            self.store,
+            self.usage,
+            self.answers,
+            self.conversations,
+            self.sockets,
+            self.gateway,
+            self.waker,
+            self.log,
+        )
+
+        self.titles = Titles(self.store, self.model, self.limits, self.charges, self.sockets, self.settings, self.log)
+        self.exports = Exports(self.conversations, self.users)
 
     @property
     def deadline(self) -> int:
@@ -210,7 +271,7 @@ class World:
         return [(message.role, message.content, message.status) for message in page.messages]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Let other tasks run until ``condition`` holds. Raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions are plain functions of the fakes' state

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from copilotedge.addresses import address_of_key
 from copilotedge.errors import ReceiptExists, StateChanged
+from copilotedge.listings import Relisting, relisting
 from copilotedge.models import (
     Change,
     Connection,
     ConversationSettings,
+    Draft,
     Listing,
+    Marks,
     Message,
     QueuedMessage,
     Receipt,
@@ -30,8 +33,14 @@ class _Conversation:
     queue: dict[str, QueuedMessage] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
+    drafts: dict[tuple[str, int, int], tuple[str, Draft]] = field(default_factory=dict)
     listing: Listing | None = None
     listed_until: int = 0
+
+    @property
+    def size(self) -> int:
+        """Items that a sweep may delete."""
+        return sum(map(len, (self.messages, self.queue, self.receipts, self.connections, self.drafts)))
 
 
 class MemoryStore:
@@ -83,20 +92,47 @@ class MemoryStore:
         self._apply(of, change)
         self._list(of, conversation_id, change)
 
+    async def write_draft(self, conversation_id: str, epoch: str, draft: Draft) -> None:
+        self._of(conversation_id).drafts[draft.turn_id, draft.attempt, draft.offset] = (epoch, draft)
+
+    async def drafts(self, conversation_id: str, turn_id: str, attempt: int, offset: int) -> tuple[Draft, ...]:
+        kept = self._of(conversation_id).drafts
+        return tuple(kept[key][1] for key in sorted(kept) if key[:2] == (turn_id, attempt) and key[2] >= offset)
+
     async def listings(self, owner: str) -> tuple[Listing, ...]:
         now = self._clock() // 1000
         own = [of for key, of in self._conversations.items() if address_of_key(key).owner == owner]
         return tuple(of.listing for of in own if of.listing and of.listed_until > now)
 
+    async def listing(self, conversation_id: str) -> Listing | None:
+        of = self._of(conversation_id)
+        return of.listing if of.listed_until > self._clock() // 1000 else None
+
+    async def mark(self, conversation_id: str, life: str, marks: Marks) -> Listing | None:
+        of = self._of(conversation_id)
+        if of.listing is None or of.listing.life != life:
+            return None
+        given = {"user_title": marks.title, "pinned": marks.pinned, "archived": marks.archived}
+        of.listing = replace(of.listing, **{name: value for name, value in given.items() if value is not None})
+        return of.listing
+
+    async def entitle(self, conversation_id: str, epoch: str, title: str) -> Listing | None:
+        of = self._of(conversation_id)
+        if of.listing is None or of.listing.epoch != epoch or of.listing.model_title not in ("", title):
+            return None
+        of.listing = replace(of.listing, model_title=title)
+        return of.listing
+
     async def sweep(self, conversation_id: str) -> int:
         of, state = self._of(conversation_id), await self.state(conversation_id)
-        before = len(of.messages) + len(of.queue) + len(of.receipts) + len(of.connections)
+        before = of.size
         epoch, floor = (state.epoch, state.seq - self._max_stored) if state else ("", 0)
         of.messages = {key: m for key, m in of.messages.items() if key[0] == epoch and key[1] > floor}
         of.queue = {place: queued for place, queued in of.queue.items() if queued.epoch == epoch}
         of.receipts = {name: receipt for name, receipt in of.receipts.items() if receipt.epoch == epoch}
         of.connections = of.connections if state else {}
-        return before - len(of.messages) - len(of.queue) - len(of.receipts) - len(of.connections)
+        of.drafts = {key: kept for key, kept in of.drafts.items() if kept[0] == epoch}
+        return before - of.size
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
         listed = self._of(conversation_id).connections
@@ -118,9 +154,8 @@ class MemoryStore:
     def _list(self, of: _Conversation, conversation_id: str, change: Change) -> None:
         if change.removes_state:
             of.listing = None
-        elif change.state.listed_at != (change.expected.listed_at if change.expected else 0):
-            name = address_of_key(conversation_id).name
-            of.listing = Listing(name, change.state.created_at, change.state.last_activity)
+        elif news := relisting(change):
+            of.listing = _listed(of.listing, address_of_key(conversation_id).name, change.state, news)
             of.listed_until = change.state.expires_at + LIST_EVERY_MS // 1000
 
     def _apply(self, of: _Conversation, change: Change) -> None:
@@ -134,3 +169,18 @@ class MemoryStore:
             of.queue.pop(queued.place, None)
         if change.settings is not None:
             of.settings, of.settings_life = change.settings, change.state.life
+
+
+def _listed(entry: Listing | None, name: str, state: State, news: Relisting) -> Listing:
+    if entry is None or news.is_born:
+        entry = Listing(name, 0, 0)
+    if news.is_emptied:
+        entry = replace(entry, first_words="", model_title="")
+    return replace(
+        entry,
+        created_at=state.created_at,
+        last_activity=state.last_activity,
+        life=state.life,
+        epoch=state.epoch,
+        first_words=entry.first_words or news.first_words,
+    )

@@ -1,8 +1,9 @@
 """A fake CopilotEdge in one process, for tests of the chat page.
 
 It serves the page's document under a base path with the page's own headers, and speaks the wire protocol for one
-conversation. Tests play the model (`answer`), cut sockets (`drop`), refuse them (`refusing`), say which tokens are good
-(`tokens`, `expire`) and read what the page sent (`received`, `credentials`).
+conversation; whatever id is asked for, it is that one. `shelf` is what REST tells beside it. Tests play the model
+(`answer`), cut sockets (`drop`), refuse them (`refusing`), say which tokens are good (`tokens`, `expire`) and read what
+the page sent (`received`, `credentials`).
 """
 
 import base64
@@ -11,7 +12,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,9 +26,10 @@ from websockets.sync.server import ServerConnection, serve
 
 from copilotedge import page
 from copilotedge.settings import Settings
+from tests.page_rest import Answered, Asked, Shelf, json_of, refusal, serving
 
 BASE = "/_aws/execute-api/page-test/"
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def token_of(user: str, number: int = 1) -> str:
@@ -75,21 +77,24 @@ class PageBackend:
         self.refuse_with: Frame | None = None
         self._sockets: set[ServerConnection] = set()
         self._changed = threading.Condition(threading.RLock())
+        self.shelf = Shelf()
         self.origin = ""
+        self.socket_origin = ""
 
     # --- the outside of it ----------------------------------------------------------------------------------------
 
     @contextmanager
     def running(self) -> Iterator["PageBackend"]:
-        with serve(
+        sockets = serve(
             self._talk,
             "127.0.0.1",
             0,
-            process_request=self._answer_http,
+            process_request=self._greet,
             select_subprotocol=lambda _, offered: offered[0] if offered else None,
             max_size=None,
-        ) as server:
-            self.origin = f"127.0.0.1:{server.socket.getsockname()[1]}"
+        )
+        with sockets as server, serving(BASE, self._answer) as self.origin:
+            self.socket_origin = f"127.0.0.1:{server.socket.getsockname()[1]}"
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             yield self
@@ -104,7 +109,7 @@ class PageBackend:
 
     @property
     def socket_url(self) -> str:
-        return f"http://{self.origin}/live"
+        return f"http://{self.socket_origin}/live"
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         with self._changed:
@@ -141,6 +146,10 @@ class PageBackend:
         with self._changed:
             for socket in list(self._sockets):
                 self._post(socket, frame)
+
+    def tell(self, content: str, **metadata: Any) -> None:
+        """A system frame to every socket."""
+        self.broadcast(self._system(content, **metadata))
 
     # --- the model, played by the test ------------------------------------------------------------------------------
 
@@ -220,6 +229,9 @@ class PageBackend:
             match frame["type"], frame["content"]:
                 case "chat", content:
                     self._take_chat(socket, frame["id"], content)
+                case _, "get_history":
+                    page = self._history(metadata)
+                    self._post(socket, self._system("history", **page))
                 case _, "resume":
                     self._resume(socket, metadata)
                 case _, "clear_history":
@@ -250,7 +262,7 @@ class PageBackend:
     def _begin(self, message_id: str, content: str, replaces: int | None = None) -> None:
         self.turn = Turn(message_id, replaces=replaces)
         if not replaces and all(message["messageId"] != message_id for message in self.log):
-            self.append("user", content, messageId=message_id)
+            self.append("user", content, messageId=message_id, turnId=self.turn.turn_id)
         self.broadcast(self._status("thinking", self.turn))
         self._changed.notify_all()
         if self.model_says:
@@ -273,7 +285,7 @@ class PageBackend:
         self._post(socket, self._system("resumed", epoch=self.epoch, lastSeq=self.seq, turnId=turn_id))
 
     def _cancel(self, message_id: str | None) -> None:
-        if message_id is None:
+        if message_id is None or (self.turn and self.turn.message_id == message_id):
             self.finish("cancelled")
             return
         self.queue = [queued for queued in self.queue if queued[0] != message_id]
@@ -311,19 +323,31 @@ class PageBackend:
 
     # --- HTTP -------------------------------------------------------------------------------------------------------
 
-    def _answer_http(self, _: ServerConnection, request: Request) -> Response | None:
-        url = urlsplit(request.path)
-        path = url.path.removeprefix(BASE).removeprefix("/")
-        if path == "":
-            return self._page()
-        if path == "live":
-            return self._refuse(path, token_of_handshake(request)) or self._greet()
-        if re.fullmatch(r"conversation/[^/]+/messages", path):
-            refusal = self._refuse(path, token_of_request(request)) or self._miss()
-            return refusal or _json(HTTPStatus.OK, self._history(parse_qs(url.query)))
-        return _response(HTTPStatus.NOT_FOUND, "text/plain", b"")
+    def _greet(self, _: ServerConnection, request: Request) -> Response | None:
+        """None lets the socket in."""
+        if refused := self._refuse("live", token_of_handshake(request)):
+            return _response(refused)
+        return _response(Answered(HTTPStatus.SERVICE_UNAVAILABLE)) if self.refusing else None
 
-    def _page(self) -> Response:
+    def _answer(self, asked: Asked) -> Answered:
+        if asked.path == "":
+            return self._page()
+        if refused := self._refuse(asked.path, asked.token):
+            return refused
+        if re.fullmatch(r"conversation/[^/]+/messages", asked.path):
+            return self._miss() or json_of(self._history(asked.query))
+        with self._changed:
+            answered = self.shelf.answer(asked, self.log, self._retitle)
+            self._changed.notify_all()
+        return answered or Answered(HTTPStatus.NOT_FOUND)
+
+    def _retitle(self, conversation_id: str, title: str) -> None:
+        for socket in list(self._sockets):
+            assert socket.request is not None
+            if parse_qs(urlsplit(socket.request.path).query)["conversationId"] == [conversation_id]:
+                self._post(socket, self._system("titled", title=title))
+
+    def _page(self) -> Answered:
         settings = Settings(
             websocket_endpoint=self.socket_url,
             model="@cf/test/model",
@@ -332,28 +356,25 @@ class PageBackend:
             auth_mode=self.auth,
         )
         document = page.document(settings)
-        return _response(HTTPStatus.OK, document.content_type, document.text.encode(), page.headers(settings))
+        headers = page.headers(settings) | {"content-type": document.content_type}
+        return Answered(HTTPStatus.OK, document.text.encode(), headers)
 
-    def _greet(self) -> Response | None:
-        return _response(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"") if self.refusing else None
+    def _miss(self) -> Answered | None:
+        missing = refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such conversation.")
+        return missing if self.not_found else None
 
-    def _miss(self) -> Response | None:
-        error = {"message": "There is no such conversation.", "code": "not_found"}
-        return _json(HTTPStatus.NOT_FOUND, {"error": error}) if self.not_found else None
-
-    def _refuse(self, path: str, token: str | None) -> Response | None:
+    def _refuse(self, path: str, token: str | None) -> Answered | None:
         with self._changed:
             self.credentials.append((path, token))
             self._changed.notify_all()
             if token in self.tokens if self.auth != "none" else token is None:
                 return None
-        error = {"message": "The token is not good.", "code": "token_invalid"}
-        return _json(HTTPStatus.UNAUTHORIZED, {"error": error})
+        return refusal(HTTPStatus.UNAUTHORIZED, "token_invalid", "The token is not good.")
 
-    def _history(self, query: dict[str, list[str]]) -> Frame:
+    def _history(self, query: dict[str, str]) -> Frame:
         with self._changed:
-            limit = int(query.get("limit", ["50"])[0])
-            before = int(query.get("before", ["1000000"])[0])
+            limit = int(query.get("limit", 50))
+            before = int(query.get("before", 1_000_000))
             messages = [message for message in self.log if message["seq"] < before]
             turn = self.turn and {
                 "turnId": self.turn.turn_id, "messageId": self.turn.message_id, "attempt": self.turn.attempt,
@@ -364,21 +385,13 @@ class PageBackend:
             }  # fmt: skip
 
 
-def token_of_request(request: Request) -> str | None:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
-
-
 def token_of_handshake(request: Request) -> str | None:
-    """As the subprotocol carries it: `bearer, <token>`."""
+    """As the subprotocol carries it, `bearer, <token>`, or a header."""
     protocol, _, token = request.headers.get("Sec-WebSocket-Protocol", "").partition(", ")
     assert protocol in ("", "bearer")
-    return token or None
+    return token or request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
-def _json(status: HTTPStatus, value: Frame) -> Response:
-    return _response(status, "application/json", json.dumps(value).encode())
-
-
-def _response(status: HTTPStatus, content_type: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    about = {"content-type": content_type, "content-length": str(len(body)), "connection": "close"}
-    return Response(status.value, status.phrase, Headers(about | dict(headers or {})), body)
+def _response(answered: Answered) -> Response:
+    about = {"content-length": str(len(answered.body)), "connection": "close"}
+    return Response(answered.status.value, answered.status.phrase, Headers(about), answered.body)

@@ -10,6 +10,7 @@ Tests share its table: each takes conversations of its own.
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -19,18 +20,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local.deployed import read
 from local.endpoints import Endpoints
-from local.logs import Logs
 from local.options import Options
 from local.places import LOCAL
 from local.stack import Stack
+from local.stream_api import STREAM_API
 from operations import mint
 from tests.audit import Call, Grant, calls_in, grants_of
 from tests.auditing_emulator import CALLS
-from tests.clients import Rest, Socket, Via
+from tests.clients import Rest, Socket, Via, http_client
 from tests.scripted_model import ScriptedModel
 
 USER = "alice"
@@ -38,34 +40,37 @@ USER = "alice"
 MODEL_API_TOKEN = "token-of-the-scripted-model"
 UNLIMITED = {"RateLimitPerMinute": "1000000", "MaxSocketsPerUser": "0", "MaxSocketsPerConversation": "0"}
 """Crowds are let in; the tests of limits set some."""
+QUIET = {"AutomaticTitles": "false"}
+"""The model is asked nothing but what a test asks; the tests of titles have it otherwise."""
 TOKEN_SECONDS = 86_400
-FUNCTIONS = ("http-api", "websocket-api", "turn-worker", "authorizer", "janitor")
+FUNCTIONS = ("http-api", "websocket-api", "turn-worker", "authorizer", "janitor", STREAM_API)
 BUILD = LOCAL / "test-build"  # kept between sessions, so that only what changed is built again
 
 
 class DeployedStack:
-    """A local stack that is up. `http_url` and `websocket_url` are those of `.local/endpoints.json`."""
+    """A local stack that is up. `http_url`, `stream_url`, `websocket_url` are those of `.local/endpoints.json`."""
 
-    def __init__(self, local: Stack, model: ScriptedModel) -> None:
+    def __init__(self, local: Stack, model: ScriptedModel, **parameters: str) -> None:
         self.local = local
         self.model = model
         self.tokens: dict[str, str] = {}
-        self.endpoints = self.redeploy()
+        self.endpoints = self.redeploy(**parameters)
         self.http_url = self.endpoints.http_url
+        self.stream_url = self.endpoints.stream_url
         self.websocket_url = self.endpoints.websocket_url
         self.table_name = self.endpoints.table_name
-        self.client: Callable[[str], Any] = local.client
+        self.client: Callable[[str], Any] = functools.cache(local.client)  # to make one takes 0.1 s
         self.outputs = read(local.client("cloudformation"), local.name).outputs
         secret = local.client("secretsmanager").get_secret_value(SecretId=self.outputs["SigningKeysSecretArn"])
         self.signing_keys: dict[str, str] = json.loads(secret["SecretString"])
         self._lambda = local.client("lambda")
 
     def redeploy(self, **parameters: str) -> Endpoints:
-        """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the first ones."""
+        """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the session's."""
         options = Options(
             workers_ai_base_url=self.model.base_url,
             cloudflare_api_token=MODEL_API_TOKEN,
-            parameters=UNLIMITED | parameters,
+            parameters=UNLIMITED | QUIET | parameters,
         )
         with sole_builder():
             return self.local.up(options)
@@ -79,6 +84,10 @@ class DeployedStack:
 
     def rest(self, user: str = USER) -> Rest:
         return Rest(self.http_url, self.token(user))
+
+    def stream(self, user: str = USER) -> httpx.Client:
+        """A client of the stream API: `client.post("v1/chat/completions", json=...)`, `client.stream(...)`."""
+        return http_client(self.stream_url, self.token(user))
 
     def socket(self, conversation_id: str, user: str = USER, via: Via = "header") -> Socket:
         return Socket(self.websocket_url, conversation_id, self.token(user), via)
@@ -104,11 +113,11 @@ class DeployedStack:
 
     def logs(self, function: str) -> list[str]:
         """Every line that the function has logged. A line appears when its invocation has ended."""
-        return Logs(self.client("logs"), self.local.name).lines(function)
+        return self.local.logs().lines(function)
 
     def troubles(self, since: float) -> list[str]:
         """What the functions have logged since (seconds since the epoch) that nobody foresaw."""
-        logs = Logs(self.client("logs"), self.local.name)
+        logs = self.local.logs()
         lines = [line for function in FUNCTIONS for line in logs.lines(function, int(since * 1000))]
         return [line for line in lines if '"level":"ERROR"' in line or "Traceback" in line or "timed out" in line]
 
@@ -134,7 +143,14 @@ class DeployedStack:
         return self.local.directory / CALLS
 
     def kill(self, function: str) -> int:
-        """Kills the function's processes as a crash of their machine would; tells how many there were."""
+        """Kills the function's processes as a crash of their machine would; tells how many there were.
+
+        The stream API is started again at once: nothing else would.
+        """
+        if function == STREAM_API:
+            self.local.stream_api.kill()
+            self.local.start_stream_api()
+            return 1
         processes = list(worker_processes(self.local.directory, self.function_name(function)))
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -142,7 +158,7 @@ class DeployedStack:
         return len(processes)
 
     def function_name(self, function: str) -> str:
-        """The deployed name of `http-api`, `websocket-api`, `turn-worker`, `authorizer` or `janitor`."""
+        """The deployed name of `http-api`, `websocket-api`, `turn-worker`, `authorizer`, `janitor`, `stream-api`."""
         return f"{self.local.name}-{function}"
 
     def _environment(self, function: str) -> dict[str, str]:
@@ -155,6 +171,8 @@ class DeployedStack:
             name = self.function_name(function)
             self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
         wait_until(lambda: all(map(self._settled, variables_of)), "the functions to take their new settings")
+        if STREAM_API in variables_of:
+            self.local.start_stream_api()
 
     def _settled(self, function: str) -> bool:
         configuration = self._lambda.get_function_configuration(FunctionName=self.function_name(function))
@@ -199,7 +217,7 @@ def worker_processes(directory: Path, function_name: str) -> Iterator[int]:
             yield int(process)
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 15, pause: float = 0.02) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 60, pause: float = 0.02) -> None:
     """Returns as soon as the condition is true. Raises TimeoutError, saying what did not happen."""
     deadline = time.monotonic() + timeout
     while not condition():

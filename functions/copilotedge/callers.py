@@ -16,6 +16,12 @@ _REASONS = {
 }
 
 
+def bearer(header: str) -> str:
+    """The token of an ``Authorization`` header; empty when it carries none."""
+    scheme, _, token = header.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def caller(context: Mapping[str, Any] | None, settings: Settings, now: int) -> Identity:
     """The caller by the authorizer's context (None: there was none). ``now`` in ms; the gateway keeps answers a while.
 

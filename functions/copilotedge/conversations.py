@@ -20,6 +20,7 @@ from copilotedge.models import (
     Change,
     Connection,
     ConversationSettings,
+    Draft,
     MemberRole,
     Message,
     PromptMessage,
@@ -27,8 +28,9 @@ from copilotedge.models import (
     Role,
     Snapshot,
     State,
+    Turn,
 )
-from copilotedge.outcomes import Cancelled, Cleared, Outcome, Page, Submitted
+from copilotedge.outcomes import Appended, Cancelled, Cleared, Outcome, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Log, Waker
 from copilotedge.runs import run_of
 from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
@@ -94,9 +96,10 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
         return replace(_submitted(conversation_id, submission, outcome, snapshot), quota=await admitted)
 
-    async def wake(self, conversation_id: str, turn_id: str, connection: Connection) -> None:
+    async def wake(self, conversation_id: str, turn_id: str, connection: Connection | None = None) -> None:
         """Have the turn run; ``connection`` hears it."""
-        await self._waker.run_turn(conversation_id, turn_id, connection.connection_id, connection.token_expires)
+        heard_by = (connection.connection_id, connection.token_expires) if connection else ()
+        await self._waker.run_turn(conversation_id, turn_id, *heard_by)
 
     async def regenerate(self, conversation_id: str, user: str = "", holder: str = "") -> Submitted:
         """Begin a turn that answers the last question once more. Raises ``Conflict`` and ``LimitExceeded``."""
@@ -162,6 +165,22 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state, change)
         return Page(change.state if change else snapshot.state, snapshot.messages, False)
 
+    async def attend(self, conversation_id: str) -> Turn | None:
+        """The running turn, whose holder is asked to keep drafts for us."""
+        state = await self._store.state(conversation_id)
+        change = transitions.follow(state, self._clock())
+        if change is not None:
+            try:
+                await self._store.commit(conversation_id, change)
+            except StateChanged:
+                change = None
+        await self._revive(conversation_id, state, change)
+        return state.turn if state else None
+
+    async def drafts(self, conversation_id: str, turn: Turn, offset: int) -> tuple[Draft, ...]:
+        """What of the running turn's answer is kept as drafts, from ``offset`` on."""
+        return await self._store.drafts(conversation_id, turn.turn_id, turn.attempt, offset)
+
     async def last_words(self, conversation_id: str, turn_id: str) -> tuple[tuple[Message, ...], State | None]:
         """The messages of ``turn_id``, to be said again, and the state; none unless they are the log's last.
 
@@ -178,9 +197,7 @@ class Conversations:
         own, change, _ = await self._swap(conversation_id, decide)
         return own, change.state if change else None
 
-    async def append(
-        self, conversation_id: str, role: Role, content: str, tokens: int, user: str = ""
-    ) -> tuple[Message, State]:
+    async def append(self, conversation_id: str, role: Role, content: str, tokens: int, user: str = "") -> Appended:
         """Store a message without answering it; the caller announces it.
 
         Raises ``Conflict`` while a turn runs, and ``LimitExceeded``.
@@ -194,7 +211,20 @@ class Conversations:
             change, _, _ = await self._swap(conversation_id, decide, admitted)
         if self._rules.evicts_at(change.state.seq):
             await self._waker.sweep(conversation_id)
-        return change.messages[0], change.state
+        return Appended(change.messages, change.state, await admitted)
+
+    async def append_all(self, conversation_id: str, messages: Sequence[PromptMessage], user: str = "") -> Appended:
+        """The same for up to ``IMPORT_BATCH`` messages, all or none; they count as one."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Change]:
+            change = transitions.append_all(snapshot, messages, self._rules, self._clock())
+            return change, change
+
+        async with admission(self._limits, user) as admitted:
+            change, _, _ = await self._swap(conversation_id, decide, admitted)
+        if any(self._rules.evicts_at(message.seq) for message in change.messages):
+            await self._waker.sweep(conversation_id)
+        return Appended(change.messages, change.state, await admitted)
 
     async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
         snapshot = await self._store.snapshot(conversation_id, 0)
@@ -242,14 +272,14 @@ class Conversations:
         state = snapshot.state
         found = _exchange(snapshot.messages, message_id)
         turn = state.turn if state and state.turn and state.turn.message_id == message_id else None
-        waits = any(queued.message_id == message_id for queued in snapshot.queue)
-        if found == (None, None) and state and not turn and not waits:
+        queued = next((queued for queued in snapshot.queue if queued.message_id == message_id), None)
+        if found == (None, None) and state and not turn and not queued:
             everything = await self._store.messages(
                 conversation_id, state.epoch, after=0, before=state.seq + 1, limit=state.seq, newest=False
             )
             found = _exchange(everything, message_id)
         await self._revive(conversation_id, state)
-        return Outcome(turn, *found, state, waits)
+        return Outcome(turn, *found, state, queued)
 
     def floor(self, state: State | None) -> int:
         """Messages up to this seq are evicted, deleted or not."""

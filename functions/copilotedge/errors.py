@@ -13,7 +13,8 @@
     ├── LimitExceeded                rate_limited, token_budget_spent, too_many_sockets
     │   └── QueueFull                queue_full
     ├── ConversationsDisabled        conversations_disabled
-    ├── TurnFailed                   turn_failed, turn_cancelled
+    ├── TurnFailed                   turn_failed, turn_cancelled, answer_restarted
+    ├── AnswerPending                answer_pending          (no answer yet; it will be in the log)
     ├── ModelError                   the model's side
     │   ├── ModelRequestRejected     model_request_rejected, unknown_model, model_request_too_large
     │   ├── ModelNotAllowed          model_not_allowed       (operator's account or token)
@@ -67,7 +68,13 @@ class NotFound(CopilotEdgeError):
 
 
 class MethodNotAllowed(CopilotEdgeError):
+    """``allowed`` are the methods that the path does have."""
+
     code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class Conflict(CopilotEdgeError):
@@ -94,6 +101,10 @@ class ConversationsDisabled(CopilotEdgeError):
 
 class TurnFailed(CopilotEdgeError):
     code = "turn_failed"
+
+
+class AnswerPending(CopilotEdgeError):
+    code = "answer_pending"
 
 
 class ModelError(CopilotEdgeError):

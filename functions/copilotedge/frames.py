@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.models import Message, Turn
+from copilotedge.prices import dollars
 
 Frame = dict[str, Any]
 Status = Literal["queued", "thinking", "streaming", "complete", "cancelled", "failed"]
@@ -40,8 +42,14 @@ def message_metadata(message: Message) -> dict[str, Any]:
         "turnId": message.turn_id,
         "status": message.status,
     }
-    optional = {"model": message.model, "replaces": message.replaces}
-    return metadata | {key: value for key, value in optional.items() if value}
+    optional = {
+        "model": message.model,
+        "replaces": message.replaces,
+        "toolCallId": message.tool_call_id,
+        "toolCalls": [asdict(call) for call in message.tool_calls],
+    }
+    known = {} if message.cost is None else {"costUsd": dollars(message.cost)}
+    return metadata | {key: value for key, value in optional.items() if value} | known
 
 
 def delta(turn: Turn, index: int, offset: int, text: str) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traceback import extract_tb
 from typing import Any
 
 from copilotedge import errors
@@ -22,6 +23,7 @@ _STATUSES: list[tuple[type[errors.CopilotEdgeError], int]] = [
     (errors.ModelTimeout, 504),
     (errors.ModelError, 502),
     (errors.TurnFailed, 502),
+    (errors.AnswerPending, 504),
     (errors.StoreUnavailable, 503),
 ]
 
@@ -38,10 +40,18 @@ def body_of(exc: errors.CopilotEdgeError) -> dict[str, Any]:
     return {"error": {"message": exc.message, "type": kind, "param": None, "code": exc.code}}
 
 
+def defect(exc: Exception) -> dict[str, Any]:
+    """Of a defect of ours, for the log: its kind and place. Its text could quote a message."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(exc.__traceback__)[-5:]]
+    return {"error": type(exc).__name__, "places": places}
+
+
 def headers_of(exc: errors.CopilotEdgeError) -> dict[str, str]:
     headers = {} if exc.retry_after is None else {"retry-after": str(exc.retry_after)}
     if isinstance(exc, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
+    if isinstance(exc, errors.MethodNotAllowed) and exc.allowed:
+        headers["allow"] = ", ".join(exc.allowed)
     if isinstance(exc, errors.LimitExceeded) and exc.limit:
         headers |= quota_headers(exc.limit, 0, exc.retry_after or 0)
     return headers

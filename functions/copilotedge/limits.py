@@ -58,10 +58,14 @@ class Limits:
         await self._check_total(now)
         if self._settings.rate_limit_per_minute:
             return await self._take(user, now)
-        if self._settings.tokens_per_day:
-            tokens = await self._usage.tokens(user, _day(now))
-            _check_tokens(tokens, self._settings.tokens_per_day, now, "You have")
+        await self._check_own(user, now)
         return Quota()
+
+    async def check_budget(self, user: str) -> None:
+        """Whether a model may be asked at this user's expense; raises ``LimitExceeded`` (``token_budget_spent``)."""
+        now = self._clock()
+        await self._check_total(now)
+        await self._check_own(user, now)
 
     async def charge(self, user: str, tokens: int) -> None:
         """What an answer took. Makes no request where no tokens are limited."""
@@ -104,6 +108,11 @@ class Limits:
             with suppress(StoreUnavailable):
                 await self._usage.give_back(user, slot, _day(now))
             raise
+
+    async def _check_own(self, user: str, now: int) -> None:
+        if self._settings.tokens_per_day:
+            tokens = await self._usage.tokens(user, _day(now))
+            _check_tokens(tokens, self._settings.tokens_per_day, now, "You have")
 
     async def _check_total(self, now: int) -> None:
         most = self._settings.total_tokens_per_day

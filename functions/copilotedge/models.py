@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal["user", "assistant", "system"]
+Role = Literal["user", "assistant", "system", "tool"]
 MemberRole = Literal["read", "write"]
 MessageStatus = Literal["complete", "incomplete", "cancelled", "failed"]
+TitleAuthor = Literal["words", "model", "user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model wants its caller to call. ``arguments`` is JSON text, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One entry of a conversation's log.
 
     ``seq`` orders the log and is never used twice in one epoch. A user message whose turn ended without an answer
     carries the status ``failed`` or ``cancelled``; an answer that was cut short is ``incomplete`` or ``cancelled``.
     ``replaces`` is the seq of the answer that a regenerated one took the place of. ``tokens`` is what answering took,
-    prompt included. ``instructions`` is the system text that came with a question; it is never shown.
+    prompt included. ``instructions`` is the system text that came with a question, and ``options`` the JSON of what
+    else its model is asked with (see ``ModelRequest``); they are never shown. An answer with ``tool_calls`` is waited
+    for by its client: a message of the role ``tool`` brings the result of the call ``tool_call_id``. ``cost`` is an
+    answer's, in nanodollars; None where it is not known.
     """
 
     seq: int
@@ -45,6 +58,10 @@ class Message:
     model: str = ""
     replaces: int = 0
     instructions: str = ""
+    options: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    cost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +103,9 @@ class State:
     version, so that a writer whose connection broke can tell whether it was its own. ``expires_at`` is in seconds, as
     DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen to a running turn. Until
     ``voice_until`` the holder of the turn before may still be posting its last frames. ``members`` are the users that
-    the owner shares it with. ``listed_at`` is when it was last written into its owner's list of conversations.
+    the owner shares it with. ``listed_at`` is when it was last written into its owner's list of conversations. Until
+    ``followed_until`` somebody reads the running answer over HTTP, so its holder keeps drafts of it. ``total_cost`` is
+    the sum of the known costs of the epoch's answers, in nanodollars.
     """
 
     version: int
@@ -102,7 +121,9 @@ class State:
     expires_at: int
     voice_until: int = 0
     listeners: int = 0
+    followed_until: int = 0
     listed_at: int = 0
+    total_cost: int = 0
     members: Mapping[str, MemberRole] = field(default_factory=dict)
     turn: Turn | None = None
 
@@ -121,7 +142,7 @@ class ConversationSettings:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A user message that waits for its turn. ``place`` sorts the queue: gateway's arrival time, then commit order."""
+    """A message that waits for its turn. ``place`` sorts the queue: gateway's arrival time, then commit order."""
 
     place: str
     message_id: str
@@ -134,6 +155,9 @@ class QueuedMessage:
     temperature: float | None = None
     max_tokens: int | None = None
     user: str = ""
+    role: Role = "user"
+    tool_call_id: str = ""
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +227,16 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A piece of an answer that is being written: its characters from ``offset`` on, of this attempt at the turn."""
+
+    turn_id: str
+    attempt: int
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What a user has used: messages, slot by slot, and the day's tokens."""
 
@@ -214,16 +248,22 @@ class Tally:
 class PromptMessage:
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What the model is asked. ``max_tokens`` bounds the answer; temperature None leaves the model's own default."""
+    """What the model is asked. ``max_tokens`` bounds the answer; temperature None leaves the model's own default.
+
+    ``options`` is a JSON object of what is handed on as it is, by OpenAI's names (see ``questions``); "" for nothing.
+    """
 
     model: str
     messages: tuple[PromptMessage, ...]
     max_tokens: int
     temperature: float | None = None
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +271,16 @@ class TextDelta:
     """A piece of answer text, never empty."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the tool call number ``index``. The first one has its id and its name, the others are empty there."""
+
+    index: int
+    arguments: str
+    call_id: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +292,53 @@ class Finished:
     finish_reason: str = "stop"
 
 
-ModelEvent = TextDelta | Finished
+ModelEvent = TextDelta | ToolCallDelta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """A complete answer that may be given again."""
+
+    text: str
+    model: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A conversation in its owner's list. ``last_activity`` may lag behind the conversation's own by minutes."""
+    """A conversation in its owner's list. ``last_activity`` may lag behind the conversation's own by minutes.
+
+    Each title has one author, so none overwrites another: ``first_words`` are the first question's, ``model_title`` is
+    a model's, ``user_title`` the owner's. The first two are of ``epoch``, the rest of ``life``.
+    """
 
     name: str
     created_at: int
     last_activity: int
+    life: str = ""
+    epoch: str = ""
+    first_words: str = ""
+    model_title: str = ""
+    user_title: str = ""
+    pinned: bool = False
+    archived: bool = False
+
+    @property
+    def title(self) -> str:
+        """Empty where nothing has been said yet."""
+        return self.user_title or self.model_title or self.first_words
+
+    @property
+    def titled_by(self) -> TitleAuthor:
+        if self.user_title:
+            return "user"
+        return "model" if self.model_title else "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an owner changes of an entry in the list; None leaves it as it is, and a title of "" is automatic again."""
+
+    title: str | None = None
+    pinned: bool | None = None
+    archived: bool | None = None

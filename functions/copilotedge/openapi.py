@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
 from copilotedge import openapi_shapes as shapes
+from copilotedge.exports import FORMATS
+from copilotedge.openai.chat_requests import ChatRequest
 from copilotedge.requests import (
     CONVERSATION_ID,
     DEFAULT_PAGE,
     MAX_COUNT,
+    MAX_SEARCH_CHARACTERS,
     MESSAGE_ID,
     AppendRequest,
-    ChatRequest,
+    ListingUpdate,
     MembersUpdate,
     StateUpdate,
 )
@@ -39,6 +43,17 @@ _QUOTA = {
     "X-RateLimit-Remaining": {"schema": _NUMBER, "description": "What is left of it."},
     "X-RateLimit-Reset": {"schema": _NUMBER, "description": "Seconds until there is more."},
 }
+_TAKEN = {
+    "X-Usage-Tokens": {"schema": _NUMBER, "description": "Tokens that the answer took, the prompt included."},
+    "X-Cost-Usd": {
+        "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9]{9}$"},
+        "description": "What they cost; left out where the model's price is not known.",
+    },
+    "X-Cache": {
+        "schema": {"enum": ["HIT", "MISS"]},
+        "description": "Whether the answer was given before; left out where it could not be.",
+    },
+}
 _ALSO_BY_THE_GATEWAY = ("401", "429", "5XX")
 _HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
@@ -60,7 +75,11 @@ def document(settings: Settings) -> dict[str, Any]:
             "/openapi.json": {"get": _public("This description", _json("It", {"type": "object"}))},
             "/api/copilotedge": {"post": _chat()},
             "/conversations": {"get": _list(settings)},
-            conversation: {"delete": _of_one("Delete it with its messages and settings", shapes.DONE, ["403", "409"])},
+            conversation: {
+                "patch": _of_one("Rename, pin or archive it", shapes.CONVERSATION, ["403", "413"], ListingUpdate),
+                "delete": _of_one("Delete it with its messages and settings", shapes.DONE, ["403", "409"]),
+            },
+            f"{conversation}/export": {"get": _export()},
             f"{conversation}/messages": {"get": _read_messages(settings), "post": _append()},
             f"{conversation}/clear": {"post": _of_one("Forget all messages", shapes.DONE, ["403", "409"])},
             f"{conversation}/cancel": {"post": _of_one("Stop the running answer", shapes.CANCELLED, ["403", "409"])},
@@ -73,12 +92,21 @@ def document(settings: Settings) -> dict[str, Any]:
                 "put": _of_one("Let exactly these users in", shapes.MEMBERS, ["403", "409", "413"], MembersUpdate),
             },
             "/users/me": {"delete": _forget_me()},
+            "/models": {"get": _models()},
         },
         "components": {
             "schemas": {"Message": shapes.MESSAGE, "Error": shapes.ERROR, "GatewayError": shapes.GATEWAY_ERROR},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
+
+
+def methods_of(path: str, settings: Settings) -> tuple[str, ...]:
+    """What may be asked of this path; nothing of one that is no route."""
+    for pattern, operations in document(settings)["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path):
+            return tuple(sorted(method.upper() for method in operations))
+    return ()
 
 
 def _page() -> Operation:
@@ -94,7 +122,8 @@ def _public(summary: str, answer: dict[str, Any]) -> Operation:
 
 
 def _chat() -> Operation:
-    done = _json("An OpenAI chat completion with conversationId; events if stream is true", shapes.COMPLETION, _QUOTA)
+    headers = _QUOTA | _TAKEN
+    done = _json("An OpenAI chat completion with conversationId; events if stream is true", shapes.COMPLETION, headers)
     done["content"]["text/event-stream"] = {}
     answers = {
         "200": done,
@@ -112,10 +141,16 @@ def _chat() -> Operation:
 
 
 def _list(settings: Settings) -> Operation:
-    answers = {"200": _json("Newest activity first", shapes.CONVERSATIONS)} | _refusals([*_COMMON, "5XX"])
-    cursor = {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "An answer's nextCursor."}
-    limit = _query("limit", "Conversations to read.", 1, settings.max_history_page)
-    return _operation("The user's own conversations", answers) | {"parameters": [limit, cursor]}
+    found = _json("Pinned ones first, then newest activity first", shapes.CONVERSATIONS)
+    text, flag = {"type": "string", "maxLength": MAX_SEARCH_CHARACTERS}, {"enum": ["true", "false"]}
+    parameters = [
+        _query("limit", "Conversations to read.", 1, settings.max_history_page),
+        _parameter("cursor", "An answer's nextCursor.", {"type": "string"}),
+        _parameter("q", "Part of a title, or of an id, in whatever case.", text),
+        _parameter("archived", "Those that are archived, instead of the others.", flag),
+    ]
+    answers = {"200": found} | _refusals([*_COMMON, "5XX"])
+    return _operation("The user's own conversations", answers) | {"parameters": parameters}
 
 
 def _read_messages(settings: Settings) -> Operation:
@@ -129,9 +164,28 @@ def _read_messages(settings: Settings) -> Operation:
     return operation
 
 
+def _export() -> Operation:
+    operation = _of_one("The whole log, to take away", shapes.EXPORT, ["403", "409"])
+    done = operation["responses"]["200"]
+    done["content"]["text/markdown"] = {"schema": {"type": "string"}}
+    done["headers"] = {"Content-Disposition": {"schema": {"type": "string"}, "description": "It has a file name."}}
+    operation["parameters"] += [
+        _parameter("format", "json, if left out.", {"enum": sorted(FORMATS)}),
+        _query("after", "Begin after this seq: where an export that was too long for one answer ended.", 0, MAX_COUNT),
+    ]
+    return operation
+
+
 def _append() -> Operation:
     refused = ["403", "409", "413", "429"]
-    return _of_one("Append a message without answering it", shapes.APPENDED, refused, AppendRequest)
+    operation = _of_one("Append a message without answering it", shapes.APPENDED, refused, AppendRequest)
+    operation["responses"]["200"]["headers"] = _QUOTA
+    return operation
+
+
+def _models() -> Operation:
+    answers = {"200": _json("Models whose prices are known, and the default", shapes.MODELS)}
+    return _operation("What models cost", answers | _refusals(["401", "5XX"]))
 
 
 def _forget_me() -> Operation:
@@ -169,7 +223,11 @@ def _refusals(statuses: Iterable[str]) -> dict[str, Any]:
 
 
 def _query(name: str, description: str, low: int, high: int) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return _parameter(name, description, {"type": "integer", "minimum": low, "maximum": high})
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """One of the query string."""
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 

@@ -8,6 +8,8 @@ Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_USD: Schema = {"type": "number", "minimum": 0}
+_USD_OR_UNKNOWN: Schema = {"type": ["number", "null"], "minimum": 0}
 _TIME: Schema = {"type": "integer", "description": "Milliseconds since the epoch."}
 _TIME_OR_NEVER: Schema = {"type": ["integer", "null"], "description": "Milliseconds since the epoch."}
 
@@ -23,9 +25,10 @@ def _list(items: Schema) -> Schema:
 
 _MESSAGE_REF: Schema = {"$ref": "#/components/schemas/Message"}
 _USAGE = _object(prompt_tokens=_COUNT, completion_tokens=_COUNT, total_tokens=_COUNT)
+_USAGE["properties"]["cost_usd"] = {**_USD, "description": "Left out where the model's price is not known."}
 
 MESSAGE = _object(
-    role={"enum": ["user", "assistant", "system"]},
+    role={"enum": ["user", "assistant", "system", "tool"]},
     content=_TEXT,
     timestamp=_TIME,
     tokens={**_COUNT, "description": "Tokens that answering took, prompt included."},
@@ -37,6 +40,9 @@ MESSAGE = _object(
 MESSAGE["properties"] |= {
     "model": _TEXT,
     "replaces": {**_COUNT, "description": "Seq of the answer that this one took the place of."},
+    "toolCalls": _list(_object(id=_TEXT, name=_TEXT, arguments={"type": "string", "description": "JSON text."})),
+    "toolCallId": {"type": "string", "description": "The call whose result this is."},
+    "costUsd": {**_USD, "description": "What answering cost; left out where the model's price is not known."},
 }
 
 ERROR = _object(error=_object(message=_TEXT, type=_TEXT, param={"type": ["string", "null"]}, code=_TEXT))
@@ -62,16 +68,21 @@ PAGE = _object(
 
 STATE = _object(
     conversationId=_TEXT,
+    title={"type": "string", "description": "Empty where nothing has been said yet."},
     userId={"type": ["string", "null"], "description": "A note of the client's; it opens no door."},
     model=_TEXT,
     context={"type": "object"},
     messageCount=_COUNT,
     queued=_COUNT,
     totalTokens=_COUNT,
+    totalCostUsd={**_USD, "description": "Of the answers whose cost is known."},
     createdAt=_TIME_OR_NEVER,
     lastActivity=_TIME_OR_NEVER,
 )
 STORED_STATE = _object(success={"const": True}, state=STATE)
+
+_MODEL = _object(id=_TEXT, inputUsdPerMillion=_USD_OR_UNKNOWN, outputUsdPerMillion=_USD_OR_UNKNOWN)
+MODELS = _object(models=_list(_MODEL), default=_TEXT)
 
 MEMBERS = _object(
     conversationId=_TEXT,
@@ -79,11 +90,29 @@ MEMBERS = _object(
     members={"type": "object", "additionalProperties": {"enum": ["read", "write"]}},
 )
 
-CONVERSATIONS = _object(
-    conversations=_list(
-        _object(conversationId=_TEXT, createdAt=_TIME, lastActivity=_TIME, messageCount=_COUNT, totalTokens=_COUNT)
-    ),
-    nextCursor={"type": ["string", "null"]},
+CONVERSATION = _object(
+    conversationId=_TEXT,
+    title={"type": "string", "description": "Empty where nothing has been said yet."},
+    pinned={"type": "boolean"},
+    archived={"type": "boolean"},
+    createdAt=_TIME,
+    lastActivity=_TIME,
+    messageCount=_COUNT,
+    totalTokens=_COUNT,
+    totalCostUsd=_USD,
+)
+CONVERSATIONS = _object(conversations=_list(CONVERSATION), nextCursor={"type": ["string", "null"]})
+
+EXPORT = _object(
+    conversationId=_TEXT,
+    title=_TEXT,
+    epoch=_TEXT,
+    createdAt=_TIME,
+    lastActivity=_TIME,
+    totalTokens=_COUNT,
+    totalCostUsd=_USD,
+    messages=_list(_MESSAGE_REF),
+    nextAfter={"type": ["integer", "null"], "description": "Where the next export goes on; null when this is all."},
 )
 
 COMPLETION = _object(

@@ -34,6 +34,19 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """Messages that were stored, the state with them, and what their sender may still send."""
+
+    messages: tuple[Message, ...]
+    state: State
+    quota: Quota = UNLIMITED
+
+    @property
+    def message(self) -> Message:
+        return self.messages[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """Whether the running turn will stop, or which waiting message was taken off the queue; false if neither."""
 
@@ -57,19 +70,25 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a user message fares: the turn that runs for it, itself in the log and, once there is one, its answer."""
+    """How a message fares: its running turn, itself in the log or the queue and, once there is one, its answer."""
 
     turn: Turn | None
     question: Message | None
     answer: Message | None
     state: State | None
-    waits: bool
+    queued: QueuedMessage | None = None
 
     @property
     def is_gone(self) -> bool:
         """Cleared, deleted, or taken off the queue."""
-        return self.question is None and self.turn is None and not self.waits
+        return self.question is None and self.turn is None and self.queued is None
 
     @property
     def is_over(self) -> bool:
         return self.answer is not None or (self.question is not None and self.question.status != "complete")
+
+    @property
+    def turn_id(self) -> str:
+        """Of the turn that answers it, answered it, or will; empty where it is gone."""
+        known = self.turn or self.question or self.queued
+        return known.turn_id if known else ""

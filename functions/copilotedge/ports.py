@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Protocol
 
 from copilotedge.identity import Identity
 from copilotedge.models import (
+    CachedAnswer,
     Change,
     Connection,
+    Draft,
     Listing,
+    Marks,
     Message,
     ModelEvent,
     ModelRequest,
@@ -50,8 +53,28 @@ class ConversationStore(Protocol):
         """Apply ``change`` whole or raise ``StateChanged`` or ``ReceiptExists``; safe to repeat after a time-out."""
         ...
 
+    async def write_draft(self, conversation_id: str, epoch: str, draft: Draft) -> None:
+        """Keep a piece of a running answer for an hour. Of one attempt, pieces begin where the one before ended."""
+        ...
+
+    async def drafts(self, conversation_id: str, turn_id: str, attempt: int, offset: int) -> tuple[Draft, ...]:
+        """The pieces of this attempt that begin at ``offset`` or later, in their order."""
+        ...
+
     async def listings(self, owner: str) -> tuple[Listing, ...]:
         """The owner's conversations, in no order; some may be gone already."""
+        ...
+
+    async def listing(self, conversation_id: str) -> Listing | None:
+        """The conversation in its owner's list, which may outlive it by minutes."""
+        ...
+
+    async def mark(self, conversation_id: str, life: str, marks: Marks) -> Listing | None:
+        """The entry with these marks; None, and nothing is changed, where it is not of this life."""
+        ...
+
+    async def entitle(self, conversation_id: str, epoch: str, title: str) -> Listing | None:
+        """The entry with this title by a model; None, and nothing is changed, where it has one or the epoch is over."""
         ...
 
     async def sweep(self, conversation_id: str) -> int:
@@ -109,6 +132,21 @@ class UsageStore(Protocol):
         ...
 
 
+class AnswerCache(Protocol):
+    """Keeps answers for a while, each user's apart. ``key`` names what was asked.
+
+    Every method raises ``StoreUnavailable`` when the store does not answer after its own retries.
+    """
+
+    async def find(self, user: str, key: str) -> CachedAnswer | None:
+        """None once its time is over, to the second."""
+        ...
+
+    async def keep(self, user: str, key: str, answer: CachedAnswer, seconds: int) -> None: ...
+
+    async def forget(self, user: str) -> None: ...
+
+
 class Model(Protocol):
     """A language model that streams."""
 
@@ -150,6 +188,10 @@ class Waker(Protocol):
 
     async def sweep(self, conversation_id: str) -> None: ...
 
+    async def entitle(self, conversation_id: str) -> None:
+        """Have a model give the conversation a title."""
+        ...
+
     async def forget_user(self, user: str) -> None: ...
 
 
@@ -167,3 +209,14 @@ class Log(Protocol):
     def info(self, event: str, **fields: Any) -> None: ...
 
     def error(self, event: str, **fields: Any) -> None: ...
+
+
+class Metrics(Protocol):
+    """Numbers for whoever runs the stack."""
+
+    def count(self, amounts: Mapping[str, float], **dimensions: str) -> None:
+        """Add each amount to the metric of its name: in all, and by each dimension.
+
+        A dimension has few values: never a user, a conversation, or text.
+        """
+        ...

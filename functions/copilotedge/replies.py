@@ -1,223 +1,198 @@
-"""Chat for a caller that waits: over REST, with a conversation or without one."""
+"""Chat for a caller that waits: over HTTP, with a conversation or without one, whole or piece by piece."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from copilotedge import prompts, transitions
+from copilotedge import questions, transitions
+from copilotedge.answering import Answering, Hear, Pending, Reply, finish_reason, nobody
 from copilotedge.conversations import Conversations
-from copilotedge.errors import Conflict, ModelTimeout, StoreUnavailable, TurnFailed
-from copilotedge.limits import UNLIMITED, Limits, Quota
-from copilotedge.models import Finished, Message, ModelRequest, PromptMessage, Role, Usage
-from copilotedge.outcomes import Outcome
-from copilotedge.ports import Clock, Model
-from copilotedge.requests import ChatMessage, ChatRequest, system_text
+from copilotedge.errors import Conflict, NotFound, TurnFailed
+from copilotedge.following import Follower
+from copilotedge.models import Message, Usage
+from copilotedge.outcomes import Outcome, Submitted
+from copilotedge.ports import Clock
+from copilotedge.questions import Question
 from copilotedge.runs import Run, TurnEnd
 from copilotedge.settings import Settings
+from copilotedge.stateless import StatelessChat
 from copilotedge.transitions import Submission
 from copilotedge.turns import TurnRunner
 
-POLL_SECONDS = (0.1, 0.2, 0.4, 0.8)
-"""Pauses between looks at a turn that another process runs; the last one repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer. ``conversation_id`` is empty for a stateless chat."""
-
-    turn_id: str
-    text: str
-    model: str
-    created_at: int
-    conversation_id: str = ""
-    finish_reason: str = "stop"
-    usage: Usage = field(default_factory=Usage)
-    quota: Quota = UNLIMITED
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """No answer within the caller's time; it will be in the log."""
-
-    conversation_id: str
-    turn_id: str
-    message_id: str
-    quota: Quota = UNLIMITED
-
-
-@dataclass(slots=True)
-class _Heard:
-    """A stateless answer, as far as it has come."""
-
-    request: ModelRequest
-    text: str = ""
-    usage: Usage = field(default_factory=Usage)
-    model: str = ""
-    finish_reason: str = ""
-
 
 class Replies:
-    """Answers chat requests of ``user``. ``deadline`` (ms) is when the caller has to be told something."""
+    """Answers questions of ``user``. ``arrival`` and ``deadline`` in ms; at its deadline a caller is told something.
+
+    ``conversation_id`` is the key; without one ("") the chat is stateless. ``message_id`` is the caller's
+    idempotency key, if any. Raises the errors of ``errors``.
+    """
 
     def __init__(
         self,
         conversations: Conversations,
         runner: TurnRunner,
-        model: Model,
-        limits: Limits,
+        stateless: StatelessChat,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self._conversations = conversations
-        self._limits = limits
         self._runner = runner
-        self._model = model
+        self._stateless = stateless
         self._settings = settings
         self._clock = clock
 
     async def reply(
+        self, question: Question, user: str, conversation_id: str, arrival: int, deadline: int, message_id: str = ""
+    ) -> Reply | Pending:
+        """The whole answer."""
+        questions.check(question, self._settings)
+        if not conversation_id:
+            asked = await self._stateless.ask(question, user)
+            return await self._stateless.answer(asked, deadline, nobody)
+        taken = await self._submit(question, user, conversation_id, arrival, message_id)
+        return await self._answer(conversation_id, taken, deadline, None)
+
+    async def open(
+        self, question: Question, user: str, conversation_id: str, arrival: int, deadline: int, message_id: str = ""
+    ) -> Answering:
+        """The answer piece by piece. Refusals are raised here, before there is anything to hear."""
+        questions.check(question, self._settings)
+        if not conversation_id:
+            asked = await self._stateless.ask(question, user)
+            return Answering(
+                lambda hear: self._stateless.answer(asked, deadline, hear),
+                turn_id=asked.turn_id,
+                created_at=self._clock(),
+                quota=asked.quota,
+                cache=asked.cache,
+            )
+        taken = await self._submit(question, user, conversation_id, arrival, message_id)
+        return self._answering(conversation_id, taken, deadline)
+
+    async def follow(self, conversation_id: str, message_id: str, deadline: int) -> Answering:
+        """The answer to a message that was taken before, from its first character. Raises ``NotFound``."""
+        outcome = await self._conversations.outcome(conversation_id, message_id)
+        if outcome.is_gone:
+            raise NotFound("There is no such message.")
+        return self._answering(conversation_id, Submitted(outcome.turn_id, message_id, repeated=True), deadline)
+
+    async def leave(
+        self, question: Question, user: str, conversation_id: str, arrival: int, message_id: str = ""
+    ) -> Submitted:
+        """Have a worker answer; ``follow`` hears it."""
+        questions.check(question, self._settings)
+        taken = await self._submit(question, user, conversation_id, arrival, message_id, by_worker=True)
+        if not taken.repeated and not taken.position:
+            await self._conversations.wake(conversation_id, taken.turn_id)
+        return taken
+
+    async def regenerate(self, user: str, conversation_id: str, deadline: int) -> Answering:
+        """Another answer to the last question. Raises ``Conflict`` and ``LimitExceeded``."""
+        taken = await self._conversations.regenerate(conversation_id, user, transitions.new_id())
+        return self._answering(conversation_id, taken, deadline)
+
+    def _answering(self, conversation_id: str, taken: Submitted, deadline: int) -> Answering:
+        return Answering(
+            lambda hear: self._answer(conversation_id, taken, deadline, hear),
+            turn_id=taken.turn_id,
+            created_at=self._clock(),
+            conversation_id=conversation_id,
+            message_id=taken.message_id,
+            quota=taken.quota,
+            repeated=taken.repeated,
+        )
+
+    async def _submit(
         self,
-        request: ChatRequest,
+        question: Question,
         user: str,
         conversation_id: str,
         arrival: int,
-        deadline: int,
-        message_id: str = "",
-    ) -> Reply | Pending:
-        """Without a conversation nothing is read or written. ``message_id`` is the caller's idempotency key, if any.
-
-        Raises the errors of ``errors``.
-        """
-        if not conversation_id:
-            return await self._stateless(request, user, deadline)
-        holder = transitions.new_id()
+        message_id: str,
+        *,
+        by_worker: bool = False,
+    ) -> Submitted:
         submission = Submission(
             message_id=message_id or transitions.new_id(),
-            content=request.messages[-1].text,
+            content=question.new.content,
             arrival=arrival,
             client_id=bool(message_id),
-            holder=holder,
+            holder="" if by_worker else transitions.new_id(),
             user=user,
-            model=request.model or "",
-            temperature=request.temperature,
-            max_tokens=request.max_tokens,
-            instructions=system_text(request),
+            model=question.model,
+            temperature=question.temperature,
+            max_tokens=question.max_tokens,
+            instructions=question.instructions,
+            role=question.new.role,
+            tool_call_id=question.new.tool_call_id,
+            options=question.options,
         )
-        taken = await self._conversations.submit(conversation_id, submission, _history(request))
-        if taken.run is not None:
-            reply = await self._run(taken.run, deadline)
-        else:
-            reply = await self._wait(conversation_id, taken.turn_id, taken.message_id, deadline)
-        return replace(reply, quota=taken.quota)
+        brought = tuple(message for message in question.history if message.content or message.tool_calls)
+        return await self._conversations.submit(conversation_id, submission, brought)
 
-    async def _run(self, run: Run, deadline: int) -> Reply | Pending:
+    async def _answer(
+        self, conversation_id: str, taken: Submitted, deadline: int, hear: Hear | None
+    ) -> Reply | Pending:
+        """Run the turn if it is ours, else follow whoever does. ``hear`` is None where nobody wants the pieces."""
+        follower = Follower(self._conversations, self._clock, conversation_id, taken.message_id, hear)
+        reply: Reply | Pending | None = None
+        if taken.run is not None:
+            reply = await self._run(taken.run, deadline, hear, follower)
+        if reply is None:
+            outcome = await follower.outcome(deadline)
+            reply = reply_of(conversation_id, outcome) if outcome else None
+        pending = Pending(conversation_id, taken.turn_id, taken.message_id)
+        return replace(reply or pending, quota=taken.quota, message_id=taken.message_id)
+
+    async def _run(self, run: Run, deadline: int, hear: Hear | None, follower: Follower) -> Reply | Pending | None:
+        """None when another process has taken the turn over."""
+        run.hear = hear or nobody
         end = await self._runner.answer(run, deadline)
         if end.verdict == "out_of_time":
             return Pending(run.conversation_id, run.turn.turn_id, run.turn.message_id)
         if end.verdict == "fenced":
-            return await self._wait(run.conversation_id, run.turn.turn_id, run.turn.message_id, deadline)
+            follower.told(run.turn.attempt, len(run.text))
+            return None
         if end.verdict == "closing":
             raise Conflict("The conversation was cleared.", code="conversation_cleared")
         if end.answer is None:
             raise end.error or TurnFailed("The answer was cancelled.", code="turn_cancelled")
         return _reply(run.conversation_id, end.answer, end)
 
-    async def _wait(self, conversation_id: str, turn_id: str, message_id: str, deadline: int) -> Reply | Pending:
-        """Look at the log until another process has answered."""
-        looks = 0
-        while True:
-            outcome = await self._conversations.outcome(conversation_id, message_id)
-            if outcome.is_gone:
-                raise Conflict("The message was withdrawn, or the conversation cleared.", code="message_withdrawn")
-            if outcome.is_over:
-                return _reply_of(conversation_id, outcome)
-            pause = POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)]
-            if self._clock() + pause * 1000 > deadline:
-                return Pending(conversation_id, turn_id, message_id)
-            await asyncio.sleep(pause)
-            looks += 1
-
-    async def _stateless(self, request: ChatRequest, user: str, deadline: int) -> Reply:
-        quota = await self._limits.admit_message(user)
-        heard = _Heard(self._request(request))
-        try:
-            async with asyncio.timeout((deadline - self._clock()) / 1000):
-                await self._listen(heard)
-        except TimeoutError as exc:
-            raise ModelTimeout("The model took too long to answer.") from exc
-        finally:
-            await self._charge(user, heard)
-        usage, reason = heard.usage, heard.finish_reason or "stop"
-        return Reply(
-            transitions.new_id(),
-            heard.text,
-            heard.model or heard.request.model,
-            self._clock(),
-            "",
-            reason,
-            usage,
-            quota,
-        )
-
-    async def _charge(self, user: str, heard: _Heard) -> None:
-        tokens = heard.usage.total_tokens or prompts.estimated_tokens(heard.request, heard.text)
-        with suppress(StoreUnavailable):  # an answer that was given is not taken back
-            await self._limits.charge(user, tokens)
-
-    async def _listen(self, heard: _Heard) -> None:
-        async with aclosing(self._model.stream(heard.request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    heard.usage, heard.model, heard.finish_reason = event.usage, event.model, event.finish_reason
-                else:
-                    heard.text += event.text[: self._settings.max_answer_characters - len(heard.text)]
-                if len(heard.text) >= self._settings.max_answer_characters:
-                    heard.finish_reason = "length"
-                    break
-
-    def _request(self, request: ChatRequest) -> ModelRequest:
-        system = system_text(request)
-        head = [PromptMessage("system", system)] if system else []
-        last = PromptMessage("user", request.messages[-1].text)
-        return ModelRequest(
-            model=request.model or self._settings.model,
-            messages=(*head, *prompts.window([*_history(request), last], self._settings)),
-            max_tokens=prompts.bounded(request.max_tokens, self._settings),
-            temperature=request.temperature,
-        )
-
-
-def _history(request: ChatRequest) -> tuple[PromptMessage, ...]:
-    """What comes before the new message; system messages are instructions, not history."""
-    return tuple(
-        PromptMessage(_role(message), message.text)
-        for message in request.messages[:-1]
-        if message.role in ("user", "assistant") and message.text
-    )
-
-
-def _role(message: ChatMessage) -> Role:
-    return "assistant" if message.role == "assistant" else "user"
-
 
 def _reply(conversation_id: str, answer: Message, end: TurnEnd) -> Reply:
-    reason = end.finish_reason if answer.status == "complete" and end.finish_reason else _FINISH[answer.status]
-    return Reply(answer.turn_id, answer.content, answer.model, answer.timestamp, conversation_id, reason, end.usage)
+    told = _told(conversation_id, answer)
+    if answer.status != "complete" or not end.finish_reason:
+        return replace(told, usage=end.usage)
+    return replace(told, usage=end.usage, finish_reason=finish_reason(end.finish_reason, answer.tool_calls))
 
 
-def _reply_of(conversation_id: str, outcome: Outcome) -> Reply:
+def reply_of(conversation_id: str, outcome: Outcome) -> Reply:
+    """What the log tells of an answer that is over. Raises ``TurnFailed``."""
     if outcome.answer is None:
         cancelled = outcome.question is not None and outcome.question.status == "cancelled"
         raise TurnFailed(
             "The answer was cancelled." if cancelled else "The answer failed.",
             code="turn_cancelled" if cancelled else "turn_failed",
         )
-    answer = outcome.answer
-    usage = Usage(answer.prompt_tokens, answer.tokens - answer.prompt_tokens)
-    finish = _FINISH[answer.status]
-    return Reply(answer.turn_id, answer.content, answer.model, answer.timestamp, conversation_id, finish, usage)
+    return _told(conversation_id, outcome.answer)
+
+
+def _told(conversation_id: str, answer: Message) -> Reply:
+    """As the log tells it."""
+    return Reply(
+        answer.turn_id,
+        answer.content,
+        answer.model,
+        answer.timestamp,
+        conversation_id,
+        "tool_calls" if answer.tool_calls else _FINISH[answer.status],
+        Usage(answer.prompt_tokens, answer.tokens - answer.prompt_tokens),
+        tool_calls=answer.tool_calls,
+        answer_id=answer.message_id,
+        status=answer.status,
+        cost=answer.cost,
+    )
 
 
 _FINISH = {"complete": "stop", "incomplete": "length", "cancelled": "stop", "failed": "stop"}

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from copilotedge.errors import InvalidRequest, RequestTooLarge
 from copilotedge.identity import USER
 from copilotedge.json_objects import read_object
-from copilotedge.models import MemberRole
+from copilotedge.listings import MAX_TITLE_CHARACTERS, one_line
+from copilotedge.models import Marks, MemberRole
 from copilotedge.settings import Settings
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
@@ -28,11 +29,10 @@ MAX_MEMBERS = 50
 MAX_CONTEXT_BYTES = 100_000
 """Of a conversation's stored context, as JSON; an item of the table holds 400 KB."""
 
-MAX_QUESTION_BYTES = 350_000
-"""Of a question and the system messages that come with it; an item of the table holds 400 KB."""
-
 MAX_COUNT = 10**12
 """Of numbers that place a message in its conversation."""
+
+MAX_SEARCH_CHARACTERS = 200
 
 DEFAULT_PAGE = 50
 """Messages that are read when the reader names no number."""
@@ -40,43 +40,16 @@ DEFAULT_PAGE = 50
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _rounded(temperature: float | None) -> float | None:
+def rounded(temperature: float | None) -> float | None:
     """To a thousandth: what is smaller makes no difference to a model, and some to what a table can hold."""
     return None if temperature is None else round(temperature, 3)
 
 
-class _Request(BaseModel):
+class ClientRequest(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", alias_generator=to_camel)
 
 
-class TextPart(_Request):
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(_Request):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
-
-
-class ChatRequest(_Request):
-    """Body of ``POST /api/copilotedge``: OpenAI's chat completion request, plus ``conversationId``."""
-
-    messages: list[ChatMessage] = Field(min_length=1)
-    conversation_id: str | None = None
-    model: str | None = Field(default=None, min_length=1, max_length=200)
-    stream: bool | None = None
-    temperature: Annotated[float | None, Field(ge=0, le=5), AfterValidator(_rounded)] = None
-    max_tokens: Annotated[int | None, Field(alias="max_tokens", ge=1, le=1_000_000)] = None
-
-
-class AppendRequest(_Request):
+class AppendRequest(ClientRequest):
     """Body of ``POST /conversation/{id}/messages``."""
 
     role: Literal["user", "assistant", "system"]
@@ -84,7 +57,7 @@ class AppendRequest(_Request):
     tokens: int = Field(default=0, ge=0, le=10_000_000)
 
 
-class StateUpdate(_Request):
+class StateUpdate(ClientRequest):
     """Body of ``PUT /conversation/{id}/state``; what is left out stays as it is, and ``context`` is merged by key."""
 
     user_id: str | None = Field(default=None, max_length=256)
@@ -104,7 +77,7 @@ class StateUpdate(_Request):
         return context
 
 
-class MembersUpdate(_Request):
+class MembersUpdate(ClientRequest):
     """Body of ``PUT /conversation/{id}/members``: all users who may read or write, besides the owner."""
 
     members: dict[str, MemberRole] = Field(
@@ -123,7 +96,23 @@ class MembersUpdate(_Request):
         return members
 
 
-class ChatFrame(_Request):
+class ListingUpdate(ClientRequest):
+    """Body of ``PATCH /conversation/{id}``; what is left out stays as it is. A title of null is automatic again."""
+
+    title: str | None = Field(default=None, min_length=1, max_length=MAX_TITLE_CHARACTERS)
+    pinned: bool | None = None
+    archived: bool | None = None
+
+    @field_validator("title")
+    @classmethod
+    def _is_one_line(cls, title: str | None) -> str | None:
+        line = None if title is None else one_line(title)
+        if line == "":
+            raise ValueError("a title may not be blank")
+        return line
+
+
+class ChatFrame(ClientRequest):
     """A user message over WebSocket; ``id`` makes it safe to send again."""
 
     type: Literal["chat"]
@@ -132,7 +121,7 @@ class ChatFrame(_Request):
     id: str | None = None
 
 
-class FrameMetadata(_Request):
+class FrameMetadata(ClientRequest):
     limit: int = Field(default=DEFAULT_PAGE, ge=1)
     before: int = Field(default=0, ge=0, le=MAX_COUNT)
     after_seq: int = Field(default=0, ge=0, le=MAX_COUNT)
@@ -143,61 +132,43 @@ class FrameMetadata(_Request):
     message_id: str | None = Field(default=None, max_length=128)
 
 
-class SystemFrame(_Request):
+class SystemFrame(ClientRequest):
     type: Literal["system"]
     content: Literal["get_history", "clear_history", "cancel", "regenerate", "resume", "ping"]
     metadata: FrameMetadata = FrameMetadata()
 
 
-def parse_chat(body: str, settings: Settings) -> ChatRequest:
-    request = _parse(ChatRequest, _load(body, settings))
-    if len(request.messages) > settings.max_messages_per_request:
-        limit = settings.max_messages_per_request
-        raise InvalidRequest(f"A request may carry {limit} messages at most.", code="too_many_messages")
-    for message in request.messages:
-        check_text(message.text, settings)
-    _check_instructions(system_text(request), settings)
-    _check_size(request)
-    if request.messages[-1].role != "user" or not request.messages[-1].text:
-        raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
-    return request
-
-
-def system_text(request: ChatRequest) -> str:
-    """The request's own instructions, joined."""
-    return "\n\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
-
-
-def _check_instructions(text: str, settings: Settings) -> None:
+def check_instructions(text: str, settings: Settings) -> None:
     limit = settings.max_instruction_characters
     if len(text) > limit:
         raise RequestTooLarge(f"Instructions may have {limit} characters at most.", code="instructions_too_large")
 
 
-def _check_size(request: ChatRequest) -> None:
-    """A question is stored with its instructions, as one item."""
-    size = len(request.messages[-1].text.encode()) + len(system_text(request).encode())
-    if size > MAX_QUESTION_BYTES:
-        raise RequestTooLarge(
-            f"A message and its instructions may take {MAX_QUESTION_BYTES} bytes together.", code="message_too_large"
-        )
-
-
 def parse_append(body: str, settings: Settings) -> AppendRequest:
-    request = _parse(AppendRequest, _load(body, settings))
+    request = parse(AppendRequest, load(body, settings))
     check_text(request.content, settings)
     return request
 
 
 def parse_state_update(body: str, settings: Settings) -> StateUpdate:
-    request = _parse(StateUpdate, _load(body, settings))
+    request = parse(StateUpdate, load(body, settings))
     merge_context({}, request.context)
-    _check_instructions((request.context or {}).get("systemPrompt") or "", settings)
+    check_instructions((request.context or {}).get("systemPrompt") or "", settings)
     return request
 
 
 def parse_members(body: str, settings: Settings) -> dict[str, MemberRole]:
-    return dict(_parse(MembersUpdate, _load(body, settings)).members)
+    return dict(parse(MembersUpdate, load(body, settings)).members)
+
+
+def parse_marks(body: str, settings: Settings) -> Marks:
+    return marks_of(load(body, settings))
+
+
+def marks_of(fields: dict[str, Any]) -> Marks:
+    update = parse(ListingUpdate, fields)
+    title = (update.title or "") if "title" in update.model_fields_set else None
+    return Marks(title, update.pinned, update.archived)
 
 
 def parse_frame(body: str, settings: Settings, max_bytes: int) -> ChatFrame | SystemFrame:
@@ -205,10 +176,10 @@ def parse_frame(body: str, settings: Settings, max_bytes: int) -> ChatFrame | Sy
         raise RequestTooLarge(f"A frame may take {max_bytes} bytes at most.", code="frame_too_large")
     fields = read_object(body, max_bytes, settings.max_nesting_depth)
     if fields.get("type") == "system":
-        return _with_page(_parse(SystemFrame, fields), settings)
+        return _with_page(parse(SystemFrame, fields), settings)
     if fields.get("type") != "chat":
         raise InvalidRequest("Unknown message type: send chat or system.", code="unknown_type")
-    frame = _parse(ChatFrame, fields)
+    frame = parse(ChatFrame, fields)
     check_text(frame.content, settings)
     if frame.id is not None:
         check_message_id(frame.id)
@@ -262,6 +233,20 @@ def parse_count(text: str | None, name: str, default: int, low: int, high: int) 
     return int(text)
 
 
+def parse_flag(text: str | None, name: str) -> bool:
+    """A yes or no of the query string; no, if it is left out."""
+    if text not in (None, "true", "false"):
+        raise InvalidRequest(f"{name} must be true or false.", code="invalid_parameter")
+    return text == "true"
+
+
+def parse_search(text: str | None) -> str:
+    """The text that a list is searched for."""
+    if len(text or "") > MAX_SEARCH_CHARACTERS:
+        raise InvalidRequest(f"q may have {MAX_SEARCH_CHARACTERS} characters at most.", code="invalid_parameter")
+    return text or ""
+
+
 def _with_page(frame: SystemFrame, settings: Settings) -> SystemFrame:
     most = settings.max_history_page
     if frame.metadata.limit <= most:
@@ -271,18 +256,23 @@ def _with_page(frame: SystemFrame, settings: Settings) -> SystemFrame:
     return frame.model_copy(update={"metadata": frame.metadata.model_copy(update={"limit": most})})
 
 
-def _load(body: str, settings: Settings) -> dict[str, Any]:
+def load(body: str, settings: Settings) -> dict[str, Any]:
     return read_object(body, settings.max_request_bytes, settings.max_nesting_depth)
 
 
-def _parse(model: type[_Model], fields: dict[str, Any]) -> _Model:
+def parse(model: type[_Model], fields: dict[str, Any]) -> _Model:
     try:
         return model.model_validate(fields)
     except ValidationError as exc:
         raise _refusal(exc) from exc
 
 
-_CODES = {"role": "invalid_role", "content": "invalid_content", "messages": "invalid_messages"}
+_CODES = {
+    "role": "invalid_role",
+    "content": "invalid_content",
+    "messages": "invalid_messages",
+    "title": "invalid_title",
+}
 
 
 def _refusal(exc: ValidationError) -> InvalidRequest:

@@ -8,14 +8,15 @@ from urllib.parse import quote
 
 from copilotedge import frames
 from copilotedge.addresses import address_of_key
+from copilotedge.answering import Pending
 from copilotedge.models import ConversationSettings, MemberRole, State
 from copilotedge.outcomes import Page
-from copilotedge.replies import Pending
+from copilotedge.prices import PricedModel, Prices, dollars
 from copilotedge.settings import Settings
 from copilotedge.users import Entry
 
-_FIRST = {"api", "conversation", "conversations", "users", "health", "openapi.json"}
-_LAST = {"messages", "clear", "cancel", "state", "members"}
+_FIRST = {"api", "conversation", "conversations", "users", "models", "health", "openapi.json"}
+_LAST = {"messages", "clear", "cancel", "state", "members", "export"}
 
 
 def history(known_as: str, page: Page) -> dict[str, Any]:
@@ -33,16 +34,18 @@ def history(known_as: str, page: Page) -> dict[str, Any]:
 
 
 def conversation_state(
-    settings: Settings, known_as: str, state: State | None, stored: ConversationSettings
+    settings: Settings, known_as: str, state: State | None, stored: ConversationSettings, title: str
 ) -> dict[str, Any]:
     return {
         "conversationId": known_as,
+        "title": title,
         "userId": stored.user_id or None,
         "model": stored.model or settings.model,
         "context": dict(stored.context),
         "messageCount": min(state.message_count, settings.max_stored_messages) if state else 0,
         "queued": state.queued if state else 0,
         "totalTokens": state.total_tokens if state else 0,
+        "totalCostUsd": dollars(state.total_cost) if state else 0.0,
         "createdAt": state.created_at if state else None,
         "lastActivity": state.last_activity if state else None,
     }
@@ -51,10 +54,29 @@ def conversation_state(
 def listed(settings: Settings, entry: Entry) -> dict[str, Any]:
     return {
         "conversationId": entry.name,
+        "title": entry.listing.title,
+        "pinned": entry.listing.pinned,
+        "archived": entry.listing.archived,
         "createdAt": entry.state.created_at,
         "lastActivity": entry.state.last_activity,
         "messageCount": min(entry.state.message_count, settings.max_stored_messages),
         "totalTokens": entry.state.total_tokens,
+        "totalCostUsd": dollars(entry.state.total_cost),
+    }
+
+
+def models(settings: Settings, prices: Prices) -> dict[str, Any]:
+    """Those whose prices are known, and the deployment's own."""
+    known = prices.models(settings.model, settings.fallback_model)
+    return {"models": [_model(model) for model in known], "default": settings.model}
+
+
+def _model(model: PricedModel) -> dict[str, Any]:
+    price = model.price
+    return {
+        "id": model.name,
+        "inputUsdPerMillion": float(price.input) if price else None,
+        "outputUsdPerMillion": float(price.output) if price else None,
     }
 
 

@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from copilotedge.answering import Hear, length_of, nobody
+from copilotedge.charges import Charge
 from copilotedge.errors import Fenced, ModelError
-from copilotedge.models import Change, ConversationSettings, Message, ModelRequest, Snapshot, State, Turn, Usage
+from copilotedge.models import (
+    Change,
+    ConversationSettings,
+    Message,
+    ModelRequest,
+    Snapshot,
+    State,
+    ToolCall,
+    Turn,
+    Usage,
+)
 
 Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "fenced", "out_of_time"]
 
@@ -16,7 +28,9 @@ class Run:
     """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
 
     ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames. ``asked`` is
-    what the model was asked, as long as that has not been charged.
+    what the model was asked, as long as that has not been charged, and ``charge`` what was. ``drafted`` characters are
+    kept as drafts for readers over HTTP. ``hear`` is told every piece as it comes, if somebody waits for them in this
+    process.
     """
 
     conversation_id: str
@@ -32,10 +46,19 @@ class Run:
     finish_reason: str = ""
     error: ModelError | None = None
     asked: ModelRequest | None = None
+    charge: Charge = field(default_factory=Charge)
+    calls: list[ToolCall] = field(default_factory=list)
+    drafted: int = 0
+    hear: Hear = nobody
 
     @property
     def question(self) -> Message:
         return self.messages[-1]
+
+    @property
+    def length(self) -> int:
+        """Characters of the answer so far, its tool calls included."""
+        return length_of(self.text, self.calls)
 
     def is_still_mine(self, current: Turn | None) -> bool:
         mine = (self.turn.turn_id, self.turn.holder, self.turn.attempt)

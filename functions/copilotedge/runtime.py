@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -28,12 +28,23 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(THREADS))
         self._resources = AsyncExitStack()
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS))
+        return loop
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self._loop.run_until_complete(work)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """For a server with an event loop of its own, which awaits the parts there: meanwhile nothing is ``run``."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+        yield
+        await self._resources.aclose()
 
     def close(self) -> None:
         """Only tests end a runtime; Lambda just stops."""

@@ -16,6 +16,7 @@ class Settings:
     Empty variables count as unset.
     """
 
+    stack_name: str = "copilotedge"
     table_name: str = ""
     turn_worker_function: str = ""
     websocket_endpoint: str = ""
@@ -36,6 +37,7 @@ class Settings:
     max_instruction_characters: int = 24_000
     enable_conversations: bool = True
     default_conversation_id: str = ""
+    automatic_titles: bool = False
     inactivity_hours: float = 24.0
     history_window_messages: int = 40
     history_window_characters: int = 24_000
@@ -54,6 +56,11 @@ class Settings:
     lease_seconds: float = 20.0
     max_attempts: int = 4
     rest_time_budget_seconds: float = 25.0
+    stream_time_budget_seconds: float = 840.0
+    cors_allow_origins: str = "*"
+    price_table: str = ""
+    response_cache_seconds: int = 0
+    response_cache_max_temperature: float = 0.5
     page_notice: str = ""
 
     @classmethod

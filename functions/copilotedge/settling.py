@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from copilotedge import frames, prompts, transitions
+from copilotedge import frames, transitions
 from copilotedge.broadcast import Channel
+from copilotedge.charges import Charges
 from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
 from copilotedge.frames import Frame
-from copilotedge.limits import Limits
-from copilotedge.models import Change, MessageStatus, Snapshot
+from copilotedge.models import Change, Message, MessageStatus, Snapshot
 from copilotedge.ports import Clock, ConversationStore, Log, Waker
+from copilotedge.prices import dollars
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
 from copilotedge.speech import Speech
@@ -29,7 +30,7 @@ class Settlement:
         self,
         store: ConversationStore,
         waker: Waker,
-        limits: Limits,
+        charges: Charges,
         watch: Watch,
         settings: Settings,
         rules: Rules,
@@ -38,7 +39,7 @@ class Settlement:
     ) -> None:
         self._store = store
         self._waker = waker
-        self._limits = limits
+        self._charges = charges
         self._watch = watch
         self._settings = settings
         self._rules = rules
@@ -64,20 +65,17 @@ class Settlement:
             verdict=end.verdict,
             error=end.error.code if end.error else "",
             detail=end.error.detail if end.error else "",
-            tokens=end.usage.total_tokens,
+            tokens=run.charge.usage.total_tokens,
+            cost_usd=None if run.charge.cost is None else dollars(run.charge.cost),
         )
+        self._charges.count_turn(end.verdict)
         return end
 
     async def charge(self, run: Run) -> None:
-        """Once, for a model that was asked, whatever came of it. What it does not account for itself is estimated."""
+        """Once, for a model that was asked, whatever came of it."""
         asked, run.asked = run.asked, None
-        if asked is None:
-            return
-        try:
-            tokens = run.usage.total_tokens or prompts.estimated_tokens(asked, run.text)
-            await self._limits.charge(run.turn.user, tokens)
-        except StoreUnavailable as exc:
-            self._log.error("charge_failed", conversation_id=run.conversation_id, error=exc.code)
+        if asked is not None:
+            run.charge = await self._charges.charge(run.turn.user, asked, run.length, run.usage, run.model)
 
     async def _end(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         if verdict == "fenced":
@@ -93,10 +91,11 @@ class Settlement:
     async def _complete(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         status = _STATUS_OF.get(verdict, "incomplete")
         model = run.model or run.turn.model or run.settings.model or self._settings.model
+        calls = tuple(run.calls) if status == "complete" and run.finish_reason != "length" else ()
         change, seen = await self.change(
             run,
             lambda seen: transitions.complete(
-                seen, run.turn, run.text, run.usage, status, model, self._rules, self._clock()
+                seen, run.turn, run.text, run.usage, status, model, self._rules, self._clock(), calls, run.charge.cost
             ),
             channel,
         )
@@ -105,6 +104,7 @@ class Settlement:
         told = frames.status("cancelled" if verdict == "cancelled" else "complete", run.turn)
         await self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
         await self._evict(run.conversation_id, change)
+        await self._entitle(run, answer)
         return TurnEnd(verdict, answer, run.finish_reason, run.usage, run.error, _next_run(run, seen, change))
 
     async def _abandon(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
@@ -174,6 +174,16 @@ class Settlement:
         """Every so often have a worker delete what the log may no longer show."""
         if self._rules.evicts_at(change.state.seq):
             await self._waker.sweep(conversation_id)
+
+    async def _entitle(self, run: Run, answer: Message) -> None:
+        """The first answer of a conversation has a worker find a title for it."""
+        answered_before = any(message.role == "assistant" and message.turn_id for message in run.messages)
+        if not self._settings.automatic_titles or answered_before or answer.status != "complete":
+            return
+        try:
+            await self._waker.entitle(run.conversation_id)
+        except StoreUnavailable as exc:
+            self._log.error("title_failed", conversation_id=run.conversation_id, error=exc.code)
 
 
 _STATUS_OF: dict[Verdict, MessageStatus] = {"answered": "complete", "cancelled": "cancelled"}

@@ -1,11 +1,13 @@
-"""The model's words on their way to the sockets."""
+"""The model's words on their way to the sockets, and to the caller who waits for them."""
 
 from __future__ import annotations
 
 import asyncio
 
 from copilotedge import frames
+from copilotedge.answering import CallWords, Piece, Words, add_piece
 from copilotedge.broadcast import Channel
+from copilotedge.models import ToolCallDelta
 from copilotedge.ports import Clock
 from copilotedge.runs import Run
 
@@ -23,11 +25,19 @@ class Speech:
         self._timer: asyncio.TimerHandle | None = None
 
     def say(self, text: str) -> None:
-        if not self._run.text:
-            self._channel.send(frames.status("streaming", self._run.turn))
-        self._run.text += text
+        run = self._run
+        if not run.text:
+            self._channel.send(frames.status("streaming", run.turn))
+        self._tell(Words(text, len(run.text), run.turn.attempt))
+        run.text += text
         if self._timer is None:
             self._send()
+
+    def call(self, piece: ToolCallDelta) -> None:
+        """Sockets hear of a tool call when it is whole, with the answer."""
+        run = self._run
+        add_piece(run.calls, piece)
+        self._tell(CallWords(piece.index, piece.arguments, piece.call_id, piece.name, run.turn.attempt))
 
     def stop(self) -> None:
         """Say no more; what was collected stays unsaid until ``flush``."""
@@ -43,6 +53,10 @@ class Speech:
         run.sent = len(run.text)
         run.index += 1
         return True
+
+    def _tell(self, piece: Piece) -> None:
+        if self._clock() < self._run.turn.lease_until:
+            self._run.hear(piece)
 
     def _send(self) -> None:
         self._timer = None

@@ -16,9 +16,9 @@ from contextlib import aclosing
 
 from copilotedge import frames, prompts, transitions
 from copilotedge.broadcast import Channel
+from copilotedge.charges import Charges
 from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged
-from copilotedge.limits import Limits
-from copilotedge.models import Finished
+from copilotedge.models import Finished, ToolCallDelta
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
@@ -44,7 +44,7 @@ class TurnRunner:
         model: Model,
         gateway: Gateway,
         waker: Waker,
-        limits: Limits,
+        charges: Charges,
         settings: Settings,
         rules: Rules,
         clock: Clock,
@@ -59,7 +59,7 @@ class TurnRunner:
         self._clock = clock
         self._log = log
         self._watch = Watch(store, rules, clock, log)
-        self._settlement = Settlement(store, waker, limits, self._watch, settings, rules, clock, log)
+        self._settlement = Settlement(store, waker, charges, self._watch, settings, rules, clock, log)
 
     async def claim(self, conversation_id: str, holder: str) -> Run | None:
         """Become the holder of the running turn; None when none runs or another holder is at work on it.
@@ -209,9 +209,11 @@ class TurnRunner:
                 async for event in events:
                     if isinstance(event, Finished):
                         run.usage, run.model, run.finish_reason = event.usage, event.model, event.finish_reason
+                    elif isinstance(event, ToolCallDelta):
+                        speech.call(event)
                     else:
-                        speech.say(event.text[: self._settings.max_answer_characters - len(run.text)])
-                    if len(run.text) >= self._settings.max_answer_characters:
+                        speech.say(event.text[: self._settings.max_answer_characters - run.length])
+                    if run.length >= self._settings.max_answer_characters:
                         run.finish_reason = "length"
                         break
         except ModelError as exc:

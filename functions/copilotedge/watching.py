@@ -10,12 +10,14 @@ import asyncio
 from copilotedge import frames, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import StateChanged, StoreUnavailable
-from copilotedge.models import Connection, State
+from copilotedge.models import Connection, Draft, State
 from copilotedge.ports import Clock, ConversationStore, Log
 from copilotedge.runs import Run, Verdict
 from copilotedge.transitions import Rules
 
 WATCH_SECONDS = 0.8
+DRAFT_SECONDS = 0.3
+"""The same while somebody follows the answer over HTTP."""
 
 
 class Watch:
@@ -31,7 +33,7 @@ class Watch:
         """Ends only when the turn must: ``cancelled``, ``closing`` or ``fenced``."""
         await self.try_to_meet(run, channel)
         while True:
-            await asyncio.sleep(min(WATCH_SECONDS, self._rules.lease_ms / 4000))
+            await asyncio.sleep(min(self._pause(run), self._rules.lease_ms / 4000))
             try:
                 verdict = await self._look(run, channel)
             except StoreUnavailable:
@@ -55,7 +57,23 @@ class Watch:
             return "cancelled"
         if current.lease_until - self._clock() < self._rules.lease_ms / 2:
             await self._renew(run)
+        if self._is_followed(run):
+            await self._draft(run)
         return None
+
+    def _pause(self, run: Run) -> float:
+        return DRAFT_SECONDS if self._is_followed(run) else WATCH_SECONDS
+
+    def _is_followed(self, run: Run) -> bool:
+        return run.state.followed_until > self._clock()
+
+    async def _draft(self, run: Run) -> None:
+        """Keep what has been said since the last draft, for those who follow."""
+        text = run.text[run.drafted :]
+        if text:
+            draft = Draft(run.turn.turn_id, run.turn.attempt, run.drafted, text)
+            await self._store.write_draft(run.conversation_id, run.state.epoch, draft)
+            run.drafted += len(text)
 
     async def _renew(self, run: Run) -> None:
         change = transitions.renew(run.state, run.turn, self._rules, self._clock())

@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING
 import boto3
 
 from copilotedge.adapters.api_gateway import WebSocketGateway
-from copilotedge.adapters.dynamodb import DynamoDBStore, DynamoDBUsage
+from copilotedge.adapters.cloudwatch import EmbeddedMetrics
+from copilotedge.adapters.dynamodb import DynamoDBAnswerCache, DynamoDBStore, DynamoDBUsage
 from copilotedge.adapters.lambdas import TurnWorker
+from copilotedge.caching import Caching
+from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
+from copilotedge.copilotkit.graphql_calls import GraphqlCalls
+from copilotedge.copilotkit.threads import Threads
 from copilotedge.door import Door
+from copilotedge.exports import Exports
 from copilotedge.limits import Limits
-from copilotedge.ports import ConversationStore, Gateway, Model, UsageStore, Waker
+from copilotedge.openai.items import Items
+from copilotedge.openai.responses import Responses
+from copilotedge.ports import AnswerCache, ConversationStore, Gateway, Metrics, Model, UsageStore, Waker
+from copilotedge.prices import Prices
 from copilotedge.replies import Replies
 from copilotedge.runtime import THREADS, Runtime, aws_config, now
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
+from copilotedge.stateless import StatelessChat
+from copilotedge.titles import Titles
 from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
 from copilotedge.users import Users
@@ -31,7 +42,14 @@ __all__ = ["Application", "application", "now"]
 
 
 class Application(Runtime):
-    """Everything that a handler may need; the authorizer has an ``entrance`` of its own."""
+    """Everything that a handler may need; the authorizer has an ``entrance`` of its own.
+
+    Raises ``ValueError`` where the settings' price table is none.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.prices = Prices.published(settings.price_table)
 
     @cached_property
     def store(self) -> ConversationStore:
@@ -44,6 +62,22 @@ class Application(Runtime):
     @cached_property
     def limits(self) -> Limits:
         return Limits(self.usage, self.settings, now)
+
+    @cached_property
+    def answers(self) -> AnswerCache:
+        return DynamoDBAnswerCache(self._dynamodb, self.settings.table_name, now)
+
+    @cached_property
+    def caching(self) -> Caching:
+        return Caching(self.answers, self.settings, self.metrics, self.log)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return EmbeddedMetrics(self.settings.stack_name)
+
+    @cached_property
+    def charges(self) -> Charges:
+        return Charges(self.limits, self.prices, self.metrics, self.log)
 
     @cached_property
     def waker(self) -> Waker:
@@ -98,12 +132,13 @@ class Application(Runtime):
     @cached_property
     def runner(self) -> TurnRunner:
         return TurnRunner(
-            self.store, self.model, self.gateway, self.waker, self.limits, self.settings, self.rules, now, self.log
+            self.store, self.model, self.gateway, self.waker, self.charges, self.settings, self.rules, now, self.log
         )
 
     @cached_property
     def replies(self) -> Replies:
-        return Replies(self.conversations, self.runner, self.model, self.limits, self.settings, now)
+        stateless = StatelessChat(self.model, self.limits, self.charges, self.caching, self.settings, now, self.log)
+        return Replies(self.conversations, self.runner, stateless, self.settings, now)
 
     @cached_property
     def door(self) -> Door:
@@ -116,8 +151,41 @@ class Application(Runtime):
         )
 
     @cached_property
+    def items(self) -> Items:
+        return Items(self.conversations)
+
+    @cached_property
+    def responses(self) -> Responses:
+        return Responses(self.door, self.conversations, self.sockets, self.settings, now, self.log)
+
+    @cached_property
+    def threads(self) -> Threads:
+        return Threads(self.door, self.conversations, self.users, self.sockets, self.replies, self.settings)
+
+    @cached_property
+    def graphql(self) -> GraphqlCalls:
+        return GraphqlCalls(self.threads)
+
+    @cached_property
     def users(self) -> Users:
-        return Users(self.store, self.usage, self.conversations, self.sockets, self.gateway, self.waker, self.log)
+        return Users(
+            self.store,
+            self.usage,
+            self.answers,
+            self.conversations,
+            self.sockets,
+            self.gateway,
+            self.waker,
+            self.log,
+        )
+
+    @cached_property
+    def titles(self) -> Titles:
+        return Titles(self.store, self.model, self.limits, self.charges, self.sockets, self.settings, self.log)
+
+    @cached_property
+    def exports(self) -> Exports:
+        return Exports(self.conversations, self.users)
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:

@@ -1,6 +1,6 @@
 /** The access token: where it comes from, whether one is needed, and who waits for it. */
 
-import { takeTokenOfAddress, tokenOfTab } from "./storage.js";
+import { forgetTab, takeTokenOfAddress, tokenOfTab } from "./storage.js";
 
 const TOKEN_SHAPE = /^[\w-]+(?:\.[\w-]+){2}$/; // a JWT: fit for a header and for a WebSocket subprotocol
 const LONGEST_TOKEN = 8_192;
@@ -26,6 +26,11 @@ export class Access {
 
   get needed() {
     return this.mode !== "none" && !this.token;
+  }
+
+  /** Whose token it is, as far as one can tell; "" where nobody is anybody. */
+  get user() {
+    return this.#user ?? "";
   }
 
   /** What a request carries. */
@@ -62,6 +67,12 @@ export class Access {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
+  /** Forgets the token, and everything else that this tab knows. */
+  leave() {
+    forgetTab();
+    this.userChanged();
+  }
+
   /** The server does not take this token (any more). False when that is not for a token to mend. */
   refuse(token, code) {
     if (this.mode === "none") return false;
@@ -73,10 +84,12 @@ export class Access {
   }
 }
 
-/** Only to tell users apart: nobody has checked the token. */
+/** Only to tell users apart and to show who it is: nobody has checked the token. */
 function userOf(token) {
   try {
-    return String(JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub);
+    const claims = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(claims, (character) => character.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? "");
   } catch {
     return "";
   }

@@ -2,19 +2,27 @@
 
 import { Access } from "./access.js";
 import { Conversation } from "./conversation.js";
+import { Chat, newId } from "./copilotedge.js";
+import { saveFile } from "./downloads.js";
+import { UNTITLED } from "./entry.js";
+import { Heading } from "./heading.js";
+import { Listing } from "./listing.js";
+import { Particulars } from "./particulars.js";
 import { Rest } from "./rest.js";
 import { Session } from "./session.js";
-import { LiveSocket } from "./socket.js";
-import { addressOf, Drafts, newId, openConversation } from "./storage.js";
+import { SettingsPanel } from "./settings_panel.js";
+import { Sidebar } from "./sidebar.js";
+import { addressOf, Drafts, LastList, openConversation } from "./storage.js";
+import { Tabs } from "./tabs.js";
 import { View } from "./view.js";
 
 const PATIENT_TRIES = 3;
+const ENDS = new Set(["complete", "cancelled", "failed"]);
 const NO_SOCKET = "No live connection comes about. Are too many pages open, or does the network forbid WebSockets? Trying again…";
 
 const config = JSON.parse(document.getElementById("config").textContent);
 const id = openConversation();
 const drafts = new Drafts(id);
-const conversation = new Conversation();
 const access = new Access(config.conversationsEnabled ? config.auth : "none", {
   changed: accessChanged,
   userChanged: () => location.reload(), // this page is full of the other one's conversation
@@ -33,20 +41,11 @@ const view = new View({
 }, drafts);
 
 let tokenOfSocket = "";
-let vainTries = 0;
-const socket = new LiveSocket({
-  open: () => openSocket(),
-  admitted: () => askWhetherAdmitted(),
-  opened: () => {
-    vainTries = 0;
-    session.opened();
-  },
-  received: (frame) => session.received(frame),
-  changed: update,
-});
+let wasAway = false;
+const chat = new Chat({ url: config.websocketUrl, conversationId: id, token: (vain) => tokenToConnectWith(vain) });
+const conversation = new Conversation(chat.transcript);
 const session = new Session({
-  conversation,
-  socket,
+  chat,
   history: (page) => rest.history(page),
   drafts,
   changed: update,
@@ -54,38 +53,127 @@ const session = new Session({
   unauthorized: (code) => access.refuse(tokenOfSocket, code),
 });
 
+const lastList = new LastList();
+const tabs = new Tabs((news) => listing.hear(news));
+const listing = new Listing(rest, lastList, { changed: showListing, tell: (news) => tabs.tell(news) });
+const particulars = new Particulars(rest, showParticulars);
+const heading = new Heading(document.querySelector(".bar"));
+const panel = new SettingsPanel(document.getElementById("panel"), {
+  particulars,
+  exported: async (format) => saveFile(await rest.exported(format)),
+  described: () => ({ Id: id }),
+});
+const sidebar = new Sidebar(document.getElementById("shelf"), {
+  look: (about) => listing.look(about),
+  more: () => listing.more(),
+  rename: (entry, title) => amend(entry, { title }),
+  pin: (entry) => amend(entry, { pinned: !entry.pinned }),
+  archive: (entry) => amend(entry, { archived: !entry.archived }),
+  remove: (entry) => remove(entry),
+  signOut: () => access.leave(),
+}, id);
+document.getElementById("settings").onclick = () => panel.open();
+chat.on("status", ({ status }) => ENDS.has(status) && learn({ lastActivity: Date.now() }));
+chat.on("titled", ({ title }) => learn({ title }));
+chat.on("cleared", () => learn({}));
+chat.on("connection", (state) => lookAgain(state));
+
 access.begin();
 accessChanged();
-view.describe(config, id);
+view.describe(config);
+document.body.classList.toggle("alone", !config.conversationsEnabled);
+listing.begin();
 if (config.conversationsEnabled) {
+  listing.refresh();
+  particulars.refresh();
   await session.start();
   view.announceFromNowOn();
 }
 
 function update() {
-  const connection = access.needed ? "locked" : socket.state;
+  const connection = access.needed ? "locked" : chat.connection;
   view.update({ conversation, connection, secondsHeld: session.secondsHeld });
+  showParticulars();
 }
 
-function openSocket() {
+/** After a socket that did not open: it may have been refused, which a browser does not tell from a dead network. */
+async function tokenToConnectWith(vain) {
+  if (vain > 0) await askWhetherAdmitted(vain);
   tokenOfSocket = access.token;
-  return new WebSocket(`${config.websocketUrl}?conversationId=${encodeURIComponent(id)}`, access.protocols);
+  return tokenOfSocket;
 }
 
 /** A socket lives with the token that it was opened with. */
 function accessChanged() {
-  if (access.token !== tokenOfSocket) socket.end();
+  if (access.token !== tokenOfSocket) chat.reconnect();
   view.showAccess(access);
+  tabs.join(access.user);
+  lastList.user = access.user;
   if (access.needed) update();
 }
 
 /** Returns when connecting makes sense: not while the token is refused. */
-async function askWhetherAdmitted() {
+async function askWhetherAdmitted(vain) {
   try {
     await rest.history({ limit: 1 });
-    vainTries += 1;
-    if (vainTries >= PATIENT_TRIES) view.showError({ error: NO_SOCKET, code: "no_socket" });
+    if (vain >= PATIENT_TRIES) view.showError({ error: NO_SOCKET, code: "no_socket" });
   } catch (error) {
     if (error.code) view.showError({ error: error.message, code: error.code });
+  }
+}
+
+// --- what there is beside the messages --------------------------------------------------------------------------
+
+/** When the connection is back: much may have happened meanwhile. */
+function lookAgain(connection) {
+  if (connection === "connected" && wasAway) {
+    listing.refreshSoon();
+    particulars.refreshSoon();
+  }
+  wasAway = connection !== "connected" && connection !== "connecting";
+}
+
+/** Something has become known of this conversation: every list of this user shows it. */
+function learn(facts) {
+  particulars.learn(facts);
+  particulars.refreshSoon();
+  if (!listing.learn(id, facts)) listing.refreshSoon();
+  const entry = listing.find(id);
+  tabs.tell(entry ? { amended: entry } : { stale: true });
+}
+
+function showListing() {
+  sidebar.show(listing);
+  showParticulars();
+}
+
+function showParticulars() {
+  const { known } = particulars;
+  const title = listing.find(id)?.title ?? known?.title;
+  heading.show({ title, model: known?.model ?? config.model, totals: known, isEmpty: conversation.isEmpty });
+  panel.refresh();
+}
+
+async function amend({ conversationId }, changes) {
+  try {
+    await listing.amend(conversationId, changes);
+    if (conversationId === id) particulars.refreshSoon();
+  } catch (error) {
+    view.showError({ error: error.code ? error.message : "That could not be changed.", code: "list" });
+  }
+}
+
+async function remove({ conversationId, title }) {
+  const sure = await view.confirmation.asks({
+    title: `Delete “${title || UNTITLED}”?`,
+    text: "Its messages and settings are deleted for everybody who has it open. This cannot be undone.",
+    yes: "Delete conversation",
+  });
+  if (!sure) return;
+  try {
+    await listing.remove(conversationId);
+    if (conversationId === id) location.replace(addressOf(newId()));
+  } catch (error) {
+    view.showError({ error: error.code ? error.message : "It could not be deleted.", code: "list" });
   }
 }

@@ -1,6 +1,6 @@
 /** The field where a message is written: grows with its text, Enter sends, and Stop stands in while an answer runs. */
 
-import { countCodePoints } from "./conversation.js";
+import { countCodePoints } from "./copilotedge.js";
 
 export class Composer {
   #limit = Infinity;

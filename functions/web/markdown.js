@@ -3,7 +3,8 @@
  * becomes its description and address); links go to http, https and mailto only. Linear in the length of the text.
  */
 
-import { button, copyText, element } from "./dom.js";
+import { codeBlock } from "./code.js";
+import { element } from "./dom.js";
 import { inlineElement } from "./inline.js";
 
 const DEEPEST = 8; // quotes and lists nested deeper are shown as they were typed
@@ -102,18 +103,7 @@ function readFence(lines, at) {
   while (end < lines.length && !closes(lines[end])) end += 1;
   const margin = indentOf(lines[at]);
   const code = lines.slice(at + 1, end).map((line) => dedent(line, margin)).join("\n");
-  return { end: end + 1, draw: () => drawCode(code, language.trim().split(/\s/, 1)[0]) };
-}
-
-function drawCode(code, language) {
-  const copy = button("Copy", async () => {
-    await copyText(code);
-    copy.textContent = "Copied";
-    setTimeout(() => (copy.textContent = "Copy"), 2000);
-  });
-  const bar = element("div", { className: "code-bar" }, [element("span", { textContent: language }), copy]);
-  const text = element("pre", { tabIndex: 0, dir: "ltr" }, [element("code", { textContent: code })]);
-  return element("div", { className: "code" }, [bar, text]);
+  return { end: end + 1, draw: () => codeBlock(code, language.trim().split(/\s/, 1)[0]) };
 }
 
 function readHeading(lines, at) {

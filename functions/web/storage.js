@@ -1,17 +1,9 @@
 /** What the browser remembers: the open conversation, the access token, and what was typed or sent but not yet accepted. */
 
+import { newId } from "./copilotedge.js";
+
 const ID = /^(?:[\x21-\x7e]{1,128}~)?(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}$/; // of one's own, or a shared one with its owner
 const PREFIX = "copilotedge:";
-
-/** A random UUID; also where the page is not a secure context and `crypto.randomUUID` is missing. */
-export function newId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
 
 /** The conversation of the address bar, else the last of one's own, else a new one; written back to both. */
 export function openConversation() {
@@ -37,6 +29,27 @@ export const tokenOfTab = {
   get: () => read(() => sessionStorage, "token") ?? "",
   set: (token) => write(() => sessionStorage, "token", token),
 };
+
+/** Of this tab, per user: the list of conversations as it was, so that it stands there at once on the next page. */
+export class LastList {
+  user = "";
+
+  get entries() {
+    return read(() => sessionStorage, `list:${this.user}`) ?? [];
+  }
+  set entries(entries) {
+    write(() => sessionStorage, `list:${this.user}`, entries);
+  }
+}
+
+/** Somebody else may use this tab next. */
+export function forgetTab() {
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
+  } catch {
+    return;
+  }
+}
 
 /** Takes the token out of the address (`#token=...`), so that it is in no bookmark and no shared link; null if none is there. */
 export function takeTokenOfAddress() {

@@ -1,12 +1,20 @@
 /** The page around the messages: header, scrolling, problems, and one drawing per animation frame. */
 
 import { Composer } from "./composer.js";
-import { arrange, button, element } from "./dom.js";
+import { Confirmation } from "./confirmation.js";
+import { arrange, button, element, setText } from "./dom.js";
+import { secondsInWords } from "./figures.js";
 import { MessageView } from "./message.js";
 import { SignIn } from "./sign_in.js";
 
 const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…", offline: "Offline", locked: "No access", unused: "Not connected" };
 const ACTIVITY = { thinking: "The assistant is thinking.", streaming: "The assistant is answering." };
+const OFFLINE = "You are offline. What you write is kept, and sent when the connection is back.";
+const CLEARING = {
+  title: "Clear this conversation?",
+  text: "Its messages are deleted for everybody who has it open. This cannot be undone.",
+  yes: "Clear conversation",
+};
 const SWITCHED_OFF = "Conversations are switched off on this server, and this page needs them.";
 const NEAR = 48; // pixels from the end that still count as being there
 const MOST_PROBLEMS = 3;
@@ -27,21 +35,21 @@ export class View {
     this.scroller = part("scroller");
     this.composer = new Composer(part("composer"), drafts, { send: (text) => this.#send(text), stop: actions.stop });
     this.signIn = new SignIn(part("access"), actions.signIn);
+    this.confirmation = new Confirmation(part("confirm"));
     part("new").onclick = actions.newChat;
+    part("clear").onclick = () => this.#clear();
+    part("skip").onclick = () => this.composer.focus();
     part("older").onclick = () => this.#loadOlder();
     part("latest").onclick = () => this.#toEnd();
-    this.#joinClear();
     this.#joinIdeas();
     this.#joinScrolling();
+    for (const event of ["online", "offline"]) addEventListener(event, () => this.#showWhetherOffline());
+    this.#showWhetherOffline();
   }
 
-  describe({ model, notice, maxMessageCharacters, conversationsEnabled, auth }, id) {
-    part("model").textContent = model.split("/").at(-1);
-    part("model").title = model;
+  describe({ notice, maxMessageCharacters, conversationsEnabled, auth }) {
     part("notice").textContent = conversationsEnabled ? notice : SWITCHED_OFF;
     part("notice").hidden = !part("notice").textContent;
-    part("conversation").textContent = id.length > 10 ? `${id.slice(0, 8)}…` : id;
-    part("conversation").title = id;
     if (!conversationsEnabled) return this.#showConnection("unused");
     this.signIn.describe(auth);
     this.composer.enable(maxMessageCharacters);
@@ -49,7 +57,11 @@ export class View {
   }
 
   /** Asks for a token while one is needed; what is being written stays where it is. */
-  showAccess({ needed, refusal }) {
+  showAccess({ needed, refusal, user }) {
+    for (const place of document.querySelectorAll(".whose")) {
+      place.textContent = user;
+      place.parentElement.hidden = needed || !user;
+    }
     const wasThere = this.signIn.hasFocus;
     this.signIn.show(needed, refusal);
     if (wasThere || (needed && document.activeElement === document.body)) this.#focus();
@@ -68,7 +80,7 @@ export class View {
 
   /** Shows a problem until it is dismissed, another of its kind comes, or the next message is sent. */
   showError({ error, code = error, retryAfter }) {
-    const text = retryAfter ? `${error} (Try again in ${inWords(retryAfter)}.)` : error;
+    const text = retryAfter ? `${error} (Try again in ${secondsInWords(retryAfter)}.)` : error;
     const dismiss = button("Dismiss", () => problem.remove());
     const problem = element("p", { className: "problem" }, [element("span", { dir: "auto", textContent: text }), dismiss]);
     problem.dataset.code = code;
@@ -98,8 +110,8 @@ export class View {
 
   #draw({ conversation, connection, secondsHeld }) {
     this.#showConnection(connection);
-    this.#showMessages(conversation.entries(), { connection, secondsHeld });
-    part("activity").textContent = ACTIVITY[conversation.turn?.phase] ?? "";
+    this.#showMessages(annotated(conversation.entries()), { connection, secondsHeld });
+    setText(part("activity"), ACTIVITY[conversation.turn?.phase] ?? "");
     part("empty").hidden = !conversation.isEmpty;
     part("older").hidden = !conversation.hasMore;
     part("clear").disabled = connection !== "connected" || conversation.isEmpty;
@@ -111,6 +123,10 @@ export class View {
     if (badge.dataset.state === connection && badge.textContent) return;
     badge.dataset.state = connection;
     badge.textContent = CONNECTION[connection];
+  }
+
+  #showWhetherOffline() {
+    part("offline").textContent = navigator.onLine ? "" : OFFLINE;
   }
 
   #showMessages(entries, surroundings) {
@@ -177,15 +193,10 @@ export class View {
 
   // --- buttons ------------------------------------------------------------------------------------------------
 
-  #joinClear() {
-    const dialog = part("confirm");
-    part("clear").onclick = () => dialog.showModal();
-    part("confirm-no").onclick = () => dialog.close();
-    part("confirm-yes").onclick = () => {
-      dialog.close();
-      this.actions.clear();
-      this.composer.focus();
-    };
+  async #clear() {
+    if (!(await this.confirmation.asks(CLEARING))) return;
+    this.actions.clear();
+    this.composer.focus();
   }
 
   #joinIdeas() {
@@ -198,7 +209,13 @@ export class View {
   }
 }
 
-function inWords(seconds) {
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7200 ? `${Math.ceil(seconds / 60)} minutes` : `${Math.ceil(seconds / 3600)} hours`;
+/** What an entry cannot know by itself: which tool it speaks for, and whether another answer may take its place. */
+function annotated({ log, current, pending }) {
+  const names = new Map(log.flatMap(({ toolCalls }) => toolCalls ?? []).map(({ id, name }) => [id, name]));
+  const settled = !current.length && pending.every(({ state }) => state === "rejected");
+  const annotate = (entry, index) => {
+    const canRegenerate = settled && index === log.length - 1 && entry.role === "assistant" && entry.state === "complete";
+    return { ...entry, canRegenerate, toolName: names.get(entry.toolCallId) };
+  };
+  return { log: log.map(annotate), current, pending };
 }

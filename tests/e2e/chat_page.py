@@ -28,6 +28,11 @@ class ChatPage:
         self.messages = page.get_by_role("article").locator(".body")
         self.sign_in = page.get_by_role("form", name="Sign in")
         self.token_field = page.get_by_role("textbox", name="Access token")
+        self.list = page.get_by_role("navigation", name="Conversations")
+        self.entries = self.list.get_by_role("link")
+        self.titles = self.entries.locator(".title")
+        self.title = page.get_by_role("heading", level=1)
+        self.settings = page.get_by_role("dialog", name="Settings")
 
     def open(self, conversation_id: str = "") -> None:
         self.visit(f"?conversationId={conversation_id or uuid.uuid4()}")
@@ -42,7 +47,7 @@ class ChatPage:
         self.token_field.press("Enter")
 
     def wait_for_connection(self) -> None:
-        expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible(timeout=15_000)
+        expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible()
 
     def reload(self) -> None:
         self.page.reload()
@@ -59,8 +64,17 @@ class ChatPage:
         self.button("Clear").click()
         self.button("Clear conversation").click()
 
+    def choose(self, title: str, action: str) -> None:
+        """From the menu of a conversation in the list."""
+        self.list.get_by_role("listitem").filter(has_text=title).hover()
+        self.button(f"More for {title}").click()
+        self.button(action).click()
+
+    def expect_titles(self, *titles: str) -> None:
+        expect(self.titles).to_have_text(list(titles))
+
     def expect_messages(self, *texts: str | re.Pattern[str]) -> None:
-        expect(self.messages).to_have_text(list(texts), timeout=15_000)
+        expect(self.messages).to_have_text(list(texts))
 
     def expect_idle(self) -> None:
-        expect(self.button("Stop")).to_be_hidden(timeout=15_000)
+        expect(self.button("Stop")).to_be_hidden()

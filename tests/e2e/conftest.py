@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.e2e.chat_page import CHROMIUM_OPTIONS, PHONE, ChatPage
 from tests.page_backend import TOKEN, PageBackend
+
+expect.set_options(timeout=30_000)  # milliseconds: the page draws when it can, on a slow machine late
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def watched(context: BrowserContext, backend: PageBackend) -> Iterator[ChatPage]
     chat = ChatPage(page, backend.page_url, TOKEN)
     chat.open("test-conversation")
     backend.wait_until(lambda: bool(backend.received_commands("resume")))
+    backend.wait_until(lambda: {"conversations", "conversation/test-conversation/state"} <= backend.shelf.paths)
     yield chat
     assert troubles == []
     assert page.evaluate("window.hacked") is None

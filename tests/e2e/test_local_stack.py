@@ -21,6 +21,7 @@ from local.stack import Stack
 from tests.stack import BUILD, DeployedStack, sole_builder, wait_until, worker_processes
 
 LAMBDA_BRINGS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
+STARTED_BY = {"stream_api.sh": "stream_api.app"}
 NO_MODEL = "http://127.0.0.1:9/nobody"  # port 9 discards: no test here asks the model
 
 
@@ -28,6 +29,7 @@ def test_the_endpoints_file_names_every_way_in(stack: DeployedStack) -> None:
     endpoints = json.loads(stack.local.endpoints_file.read_text())
     assert set(endpoints) == {
         "http_url",
+        "stream_url",
         "websocket_url",
         "chat_page_url",
         "aws_endpoint_url",
@@ -70,12 +72,13 @@ def test_settings_reach_a_function_and_are_taken_back(stack: DeployedStack) -> N
 def test_every_handler_can_be_imported_with_nothing_but_its_layer_and_lambdas_own_packages(
     stack: DeployedStack, tmp_path: Path
 ) -> None:
-    resources = yaml.safe_load((stack.local.sam.output / "template.yaml").read_text())["Resources"]
     link_what_lambda_brings(tmp_path)
-    for name, resource in resources.items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            path = [stack.local.sam.output / "VendorLayer" / "python", stack.local.sam.output / name, tmp_path]
-            import_alone(resource["Properties"]["Handler"], path)
+    with sole_builder():
+        resources = yaml.safe_load((stack.local.sam.output / "template.yaml").read_text())["Resources"]
+        for name, resource in resources.items():
+            if resource["Type"] == "AWS::Serverless::Function":
+                path = [stack.local.sam.output / "VendorLayer" / "python", stack.local.sam.output / name, tmp_path]
+                import_alone(resource["Properties"]["Handler"], path)
 
 
 def link_what_lambda_brings(directory: Path) -> None:
@@ -85,7 +88,7 @@ def link_what_lambda_brings(directory: Path) -> None:
 
 
 def import_alone(handler: str, path: list[Path]) -> None:
-    module, function = handler.split(".")
+    module, function = STARTED_BY.get(handler, handler).split(".")
     program = f"import sys; sys.path += {[str(p) for p in path]}; import {module}; assert callable({module}.{function})"
     command = [sys.executable, "-I", "-S", "-c", program]
     result = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
@@ -96,17 +99,21 @@ def import_alone(handler: str, path: list[Path]) -> None:
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, with the real small model, to be started and ended as it likes."""
     stack = Stack(tmp_path, build=BUILD, preferred_ports={})
+    yield stack
+    stack.down()
+
+
+def up(stack: Stack) -> Endpoints:
     with sole_builder():
-        yield stack
-        stack.down()
+        return stack.up(Options())
 
 
 def test_a_conversation_with_the_small_model_survives_down_and_up(own_stack: Stack) -> None:
-    before = own_stack.up(Options())
+    before = up(own_stack)
     answer = chat(before, "kept", "Hello!")
     own_stack.down()
     assert not own_stack.ministack.running()
-    after = own_stack.up(Options())
+    after = up(own_stack)
     assert replace(after, token=before.token) == before  # which is still good:
     assert [message["content"] for message in history(before, "kept")] == ["Hello!", answer]
     remove_state(own_stack.client("dynamodb"), after.table_name)

@@ -84,6 +84,8 @@ def test_a_phone_never_scrolls_sideways(phone: ChatPage, backend: PageBackend) -
     expect(phone.answers).to_be_visible()
     widths = "() => [document.documentElement.scrollWidth, document.querySelector('#scroller').scrollWidth]"
     assert phone.page.evaluate(widths) == [390, 390]
+    phone.page.set_viewport_size({"width": 360, "height": 640})
+    assert phone.page.evaluate(widths) == [360, 360]
     assert float(phone.field.evaluate("node => parseFloat(getComputedStyle(node).fontSize)")) >= 16  # no zoom on focus
     expect(phone.button("Send")).to_be_in_viewport()
     expect(phone.button("Clear")).to_be_in_viewport()

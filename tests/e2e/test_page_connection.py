@@ -38,7 +38,7 @@ def test_an_answer_that_ended_while_away_is_there(chat: ChatPage, backend: PageB
 def test_a_server_that_answers_but_opens_no_socket_is_explained(chat: ChatPage, backend: PageBackend) -> None:
     backend.refusing = True
     backend.drop()
-    expect(chat.problems).to_contain_text("No live connection comes about.", timeout=20_000)
+    expect(chat.problems).to_contain_text("No live connection comes about.")
     backend.refusing = False
     chat.wait_for_connection()
 
@@ -61,8 +61,8 @@ def test_a_message_lost_with_its_socket_is_sent_again_under_its_id(chat: ChatPag
     chat.send("Hello")
     expect(chat.own).to_be_visible()
     backend.drop()
-    backend.deaf = False
     backend.model_says = lambda _: ["Hi"]
+    backend.deaf = False
     chat.expect_messages("Hello", "Hi")
     backend.drop()
     chat.wait_for_connection()

@@ -150,6 +150,7 @@ def test_a_megabyte_of_nested_quotes_may_stream(chat: ChatPage, backend: PageBac
     chat.send("Go")
     backend.wait_for_turn()
     backend.answer(*["> " * 10_000] * 50)
+    expect(chat.answers).to_have_attribute("data-state", "complete")
     chat.expect_idle()
     assert longest_pause(chat.page) < RESPONSIVE
     chat.button("Clear").click(timeout=RESPONSIVE)
@@ -161,6 +162,7 @@ def test_a_long_rich_answer_streams_without_a_pause(chat: ChatPage, backend: Pag
     chat.send("Go")
     backend.wait_for_turn()
     backend.answer(*["> > - **bold** [link](https://e.invalid) `code`\n> > - again\n\n"] * 500)
+    expect(chat.answers).to_have_attribute("data-state", "complete")
     chat.expect_idle()
     expect(chat.answers.locator("blockquote").first).to_be_attached()
     assert longest_pause(chat.page) < RESPONSIVE
@@ -170,9 +172,9 @@ def test_a_long_rich_answer_streams_without_a_pause(chat: ChatPage, backend: Pag
 def test_a_hostile_address_opens_a_fresh_conversation_and_no_door(
     chat: ChatPage, backend: PageBackend, hostile: str
 ) -> None:
-    backend.credentials.clear()
     chat.page.evaluate("sessionStorage.clear(); localStorage.clear()")
     chat.page.goto("about:blank")
+    backend.credentials.clear()
     chat.page.goto(f"{backend.page_url}?conversationId={quote(hostile)}#token={quote(hostile)}")
     expect(chat.sign_in).to_be_visible()
     assert re.fullmatch(re.escape(backend.page_url) + r"\?conversationId=[0-9a-f-]{36}", chat.page.url)

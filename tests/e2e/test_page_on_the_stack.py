@@ -1,5 +1,7 @@
 """The chat page on the deployed stack: the real functions, a scripted model."""
 
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +23,7 @@ def test_two_exchanges_are_there_again_after_a_reload(page_on_stack: ChatPage, s
     for text in ("one", "two"):
         page_on_stack.send(text)
         page_on_stack.expect_idle()
-        expect(page_on_stack.answers.last).to_contain_text(f"You said: {text}", timeout=15_000)
+        expect(page_on_stack.answers.last).to_contain_text(f"You said: {text}")
     page_on_stack.reload()
     page_on_stack.expect_messages("one", "You said: one", "two", "You said: two")
     assert len(stack.model.requests[-1].body["messages"]) == 3
@@ -31,7 +33,7 @@ def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page_on_stack: Chat
     chunks = [f"word{number} " for number in range(60)]
     stack.model.script(Reply(chunks=chunks, delay_between=0.1))
     page_on_stack.send("Tell me a story")
-    expect(page_on_stack.answers).to_contain_text("word3", timeout=15_000)
+    expect(page_on_stack.answers).to_contain_text("word3")
     page_on_stack.reload()
     page_on_stack.expect_messages("Tell me a story", "".join(chunks).strip())
 
@@ -39,11 +41,11 @@ def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page_on_stack: Chat
 def test_stop_keeps_what_was_said(page_on_stack: ChatPage, stack: DeployedStack) -> None:
     stack.model.script(Reply(chunks=["Once upon "] + ["a time "] * 300, delay_between=0.1))
     page_on_stack.send("Tell me a story")
-    expect(page_on_stack.answers).to_contain_text("Once upon", timeout=15_000)
+    expect(page_on_stack.answers).to_contain_text("Once upon")
     page_on_stack.button("Stop").click()
     page_on_stack.expect_idle()
     expect(page_on_stack.answers).to_contain_text("Once upon")
-    expect(page_on_stack.answers).to_have_attribute("data-state", "cancelled", timeout=15_000)
+    expect(page_on_stack.answers).to_have_attribute("data-state", "cancelled")
 
 
 def test_clear_empties_every_open_page(page_on_stack: ChatPage, context: BrowserContext, stack: DeployedStack) -> None:
@@ -56,6 +58,40 @@ def test_clear_empties_every_open_page(page_on_stack: ChatPage, context: Browser
     page_on_stack.clear()
     page_on_stack.expect_messages()
     other.expect_messages()
+
+
+def test_a_conversation_is_listed_renamed_and_found_again(page_on_stack: ChatPage) -> None:
+    page_on_stack.send("Grow tomatoes")
+    expect(page_on_stack.titles.first).to_have_text("Grow tomatoes")
+    expect(page_on_stack.answers).to_contain_text(re.compile(r"\d+ tokens · \$0\.0\d+ · llama"))
+    page_on_stack.choose("Grow tomatoes", "Rename")
+    page_on_stack.page.get_by_role("textbox", name="Title").fill("Balcony")
+    page_on_stack.page.keyboard.press("Enter")
+    expect(page_on_stack.title).to_have_text("Balcony")
+    page_on_stack.page.get_by_role("searchbox").fill("balc")
+    page_on_stack.expect_titles("Balcony")
+
+
+def test_the_settings_of_a_conversation_shape_its_next_answer(page_on_stack: ChatPage, stack: DeployedStack) -> None:
+    page_on_stack.button("Settings").click()
+    page_on_stack.settings.get_by_label("System prompt").fill("Answer in verse.")
+    page_on_stack.settings.get_by_label("Model").select_option("@cf/openai/gpt-oss-20b")
+    page_on_stack.button("Save").click()
+    expect(page_on_stack.settings.get_by_text("Saved.")).to_be_visible()
+    page_on_stack.button("Close settings").click()
+    page_on_stack.send("Hello")
+    page_on_stack.expect_messages("Hello", "You said: Hello")
+    asked = stack.model.requests[-1]
+    assert (asked.model, asked.body["messages"][0]["content"]) == ("@cf/openai/gpt-oss-20b", "Answer in verse.")
+
+
+def test_a_conversation_is_exported(page_on_stack: ChatPage) -> None:
+    page_on_stack.send("Hello")
+    page_on_stack.expect_messages("Hello", "You said: Hello")
+    page_on_stack.button("Settings").click()
+    with page_on_stack.page.expect_download() as download:
+        page_on_stack.button("Export Markdown").click()
+    assert "> You said: Hello" in Path(download.value.path()).read_text()
 
 
 def test_nothing_on_the_page_breaks_its_security_policy(context: BrowserContext, stack: DeployedStack) -> None:

@@ -141,11 +141,13 @@ def test_who_has_spent_the_day_s_tokens_is_told_until_when_and_may_try_again(
 
 
 def test_retry_after_is_respected_and_the_message_goes_out_by_itself(chat: ChatPage, backend: PageBackend) -> None:
-    backend.refuse_with = {"error": "Too many messages.", "code": "rate_limited", "retryAfter": 2}
+    backend.refuse_with = {"error": "Too many messages.", "code": "rate_limited", "retryAfter": 60}
     backend.model_says = lambda _: ["Hi"]
+    chat.page.clock.install()
     chat.send("Hello")
     expect(chat.own).to_contain_text("Sending again in")
     assert len(backend.received_chats("Hello")) == 1
     backend.refuse_with = None
+    chat.page.clock.fast_forward("01:10")
     chat.expect_messages("Hello", "Hi")
     assert len(backend.received_chats("Hello")) == 2

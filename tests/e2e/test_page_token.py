@@ -200,5 +200,5 @@ def test_a_door_that_stays_shut_for_another_reason_is_explained(chat: ChatPage, 
     backend.refusing = True
     backend.not_found = True
     backend.drop()
-    expect(chat.problems).to_contain_text("There is no such conversation.", timeout=15_000)
+    expect(chat.problems).to_contain_text("There is no such conversation.")
     expect(chat.sign_in).to_be_hidden()

@@ -20,6 +20,8 @@ from tests.stack import DeployedStack, wait_until
 CLIENTS, MESSAGES = 16, 10
 STORY = [f"word{n} " for n in range(100)]
 
+pytestmark = pytest.mark.alone
+
 
 def test_sixteen_clients_that_speak_at_once_make_one_conversation(stack: DeployedStack):
     conversation = new_conversation("crowd")

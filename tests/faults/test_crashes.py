@@ -1,31 +1,26 @@
-"""Processes that die and models that misbehave: the conversation heals, and no answer comes twice."""
+"""Processes that die: the conversation heals, and no answer comes twice."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.options import Options
-from local.stack import Stack
 from tests.clients import Rest, Socket, is_delta, is_status, is_system, kinds, new_conversation, text_of
-from tests.history import assemble, check
-from tests.scripted_model import Reply, ScriptedModel
-from tests.stack import BUILD, DeployedStack, sole_builder, wait_until
+from tests.faults.stories import STORY, TEXT, held_after, wait_for_words
+from tests.history import check
+from tests.scripted_model import Reply
+from tests.stack import DeployedStack, wait_until
 
-LEASE = "2"
-STORY = [f"word{n} " for n in range(12)]
-TEXT = "".join(STORY)
 TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assistant", "status:complete"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick(stack: DeployedStack) -> Iterator[DeployedStack]:
     """Leases of 2 s, so that a dead holder is soon replaced."""
-    with stack.settings("turn-worker", "http-api", "websocket-api", LEASE_SECONDS=LEASE):
+    with stack.settings("turn-worker", "http-api", "websocket-api", LEASE_SECONDS="2"):
         yield stack
 
 
@@ -232,128 +227,6 @@ def test_a_function_of_the_sockets_that_dies_loses_no_message_that_is_sent_again
         assert check(rest.observed(conversation, {"socket": frames}, {"socket": ["m-1"]})) == []
         assert rest.log(conversation) == [("user", "Hello"), ("assistant", "You said: Hello")]
     assert len(stack.model.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("reply", "text", "status"),
-    [
-        (Reply(chunks=STORY, cut_after=5), "".join(STORY[:5]), "incomplete"),
-        (Reply(chunks=STORY, stall_after=5), "".join(STORY[:5]), "incomplete"),
-        (Reply(chunks=STORY, error_after=5, code=3040), "".join(STORY[:5]), "incomplete"),
-        (Reply(chunks=STORY, bad_json=True), TEXT, "complete"),
-        (Reply(chunks=STORY, done=False), TEXT, "complete"),
-        (Reply(chunks=STORY, split_bytes=3), TEXT, "complete"),
-        (Reply(chunks=["again "] * 30), "again " * 30, "complete"),
-        (Reply(chunks=["🎉", "\u0000", "\u2028", "é"]), "🎉\u0000\u2028é", "complete"),
-        (Reply(text=TEXT, plain=True), TEXT, "complete"),
-        (Reply(usage=None), "", "complete"),
-    ],
-    ids=["cut", "stall", "error", "bad JSON", "no end", "tiny pieces", "repeats", "odd text", "not streamed", "empty"],
-)
-def test_whatever_a_model_says_is_kept_and_the_next_message_answered(stack: DeployedStack, reply, text, status):
-    stack.model.when_asked("Tell me", reply)
-    conversation = new_conversation("model")
-    with (
-        stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2"),
-        stack.socket(conversation) as socket,
-        stack.rest() as rest,
-    ):
-        socket.say("Tell me a story", id="m-1")
-        frames = socket.receive_turn(60)
-        assert frames[-1]["status"] == "complete"
-        assert text_of(frames) == text
-        assert socket.ask("Are you well?", 60).endswith("Are you well?")
-        observed = rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})
-    assert check(observed) == []
-    answer = observed.log[1]
-    assert (answer["role"], answer["content"], answer["status"]) == ("assistant", text, status)
-    assert assemble(frames).get(answer["turnId"], "") == text
-
-
-@pytest.mark.parametrize(
-    ("reply", "code"),
-    [
-        (Reply(chunks=STORY, stall_after=0), "model_timeout"),
-        (Reply(gate=threading.Event()), "model_timeout"),
-        (Reply(cut_after=-1), "model_unavailable"),
-        (Reply(chunks=STORY, cut_after=0), "model_unavailable"),
-        (Reply(raw=b"\x00\xff not JSON", content_type="application/json"), "model_unavailable"),
-        (Reply(raw=b"<html>Bad gateway</html>", content_type="text/html"), "model_unavailable"),
-        (Reply(status=429, code=3040), "model_out_of_capacity"),
-        (Reply(status=429, code=4006), "model_quota_exhausted"),
-        (Reply(status=400, code=5007), "unknown_model"),
-    ],
-    ids=["stalls", "hangs", "cut", "cut after headers", "garbage", "HTML", "busy", "quota", "unknown"],
-)
-def test_a_model_that_says_nothing_fails_the_turn_and_the_next_message_is_answered(stack: DeployedStack, reply, code):
-    stack.model.when_asked("Tell me", reply)
-    conversation = new_conversation("model")
-    with (
-        stack.settings("turn-worker", MODEL_TIMEOUT_SECONDS="2", MODEL_MAX_TRIES="1"),
-        stack.socket(conversation) as socket,
-        stack.rest() as rest,
-    ):
-        socket.say("Tell me a story", id="m-1")
-        assert kinds(socket.receive_turn(60))[-2:] == [f"error:{code}", "status:failed"]
-        assert socket.ask("Are you well?", 60).endswith("Are you well?")
-        observed = rest.observed(conversation, {"socket": socket.frames}, {"socket": ["m-1"]})
-    assert check(observed) == []
-    assert [entry["status"] for entry in observed.log] == ["failed", "complete", "complete"]
-
-
-@pytest.fixture(scope="module")
-def stack_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
-    """One that may be restarted, with leases of 2 s."""
-    local = Stack(tmp_path_factory.mktemp("restarted"), build=BUILD, preferred_ports={})
-    with ScriptedModel() as model:
-        try:
-            own = DeployedStack(local, model)
-            own.redeploy(LeaseSeconds=LEASE)
-            yield own
-        finally:
-            local.down()
-
-
-def test_a_conversation_goes_on_after_the_whole_stack_was_restarted(stack_of_our_own: DeployedStack):
-    own, conversation = stack_of_our_own, new_conversation("restart")
-    own.model.when_asked("Tell me", held_after(5), Reply(chunks=STORY))
-    with own.socket(conversation) as before:
-        assert before.ask("Hello", 60) == "You said: Hello"
-        before.say("Tell me a story", id="m-1")
-        wait_for_words(own, before, 5)
-        before.say("And then?", id="m-2")
-        before.receive_until(is_status("queued"), seconds=60)
-        restart(own)
-    with own.socket(conversation) as after, own.rest() as rest:
-        after.command("resume", afterSeq=2)
-        after.receive_turn(60)
-        after.receive_turn(60)
-        sockets = {"before": before.frames, "after": after.frames}
-        assert check(rest.observed(conversation, sockets, {"client": ["m-1", "m-2"]})) == []
-        told = [text for _, text in rest.log(conversation)]
-        assert told == ["Hello", "You said: Hello", "Tell me a story", TEXT, "And then?", "You said: And then?"]
-        assert after.ask("Still there?", 60) == "You said: Still there?"
-
-
-def restart(stack: DeployedStack) -> None:
-    stack.local.down()
-    with sole_builder():
-        stack.local.up(Options(workers_ai_base_url=stack.model.base_url, parameters={"LeaseSeconds": LEASE}))
-
-
-def held_after(chunks: int) -> Reply:
-    """Says so many words of the story and then nothing more."""
-    return Reply(chunks=STORY, gate=threading.Event(), gate_after=chunks)
-
-
-def wait_for_words(stack: DeployedStack, socket: Socket, chunks: int) -> None:
-    """Until the model has said so many words, and the client has them all."""
-    if chunks == 0:
-        stack.model.wait_for_requests(1, timeout=60)
-        socket.receive_until(is_status("thinking"), seconds=60)
-        return
-    start, wanted = len(socket.frames), "".join(STORY[:chunks])
-    socket.receive_until(lambda _: text_of(socket.frames[start:]) == wanted, seconds=60)
 
 
 def failed_events(stack: DeployedStack) -> str:

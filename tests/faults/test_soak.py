@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -27,6 +28,8 @@ ENTRANCES = 3
 """Clients that connect at the same time. A crowd at the door would have MiniStack start a process for each."""
 PATIENCE = 180.0
 """Seconds in which everything has to come to rest."""
+
+pytestmark = pytest.mark.alone
 
 
 @dataclass

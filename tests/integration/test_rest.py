@@ -30,19 +30,6 @@ def test_a_rest_turn_is_heard_by_sockets(stack: DeployedStack):
         assert [f["content"] for f in socket.receive_turn() if f["type"] == "chat"] == ["Hello", "You said: Hello"]
 
 
-def test_an_answer_of_more_than_thirty_seconds_is_read_later(stack: DeployedStack):
-    chunks = [f"word{n} " for n in range(64)]
-    stack.model.when_asked("Tell me a long story", *[Reply(chunks=chunks, delay_between=0.5)] * 2)
-    conversation = new_conversation()
-    with stack.rest() as rest:
-        pending = rest.chat("Tell me a long story", conversation)
-        assert pending.status_code == 202
-        where = pending.json()["messagesUrl"].lstrip("/")
-        assert rest.client.get(where).json()["turn"]["turnId"] == pending.json()["turnId"]
-        wait_until(lambda: len(rest.log(conversation)) == 2, "the answer", timeout=60, pause=0.5)
-        assert rest.log(conversation)[1] == ("assistant", "".join(chunks))
-
-
 def test_a_model_out_of_capacity_is_asked_again(stack: DeployedStack):
     stack.model.script(*[Reply(status=429, code=3040)] * 2, Reply("There you are."))
     with stack.rest() as rest:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from copilotedge.adapters.dynamodb import DynamoDBStore
 from copilotedge.ports import ConversationStore
 from tests.fakes import FakeClock
-from tests.stack import DeployedStack
 from tests.store_contract import *  # noqa: F403 - the contract's tests
 from tests.store_contract import MAX_STORED
 from tests.tables import create_table
@@ -22,8 +22,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def store(stack: DeployedStack, clock: FakeClock) -> Iterator[ConversationStore]:
-    client = stack.client("dynamodb")
-    table = create_table(client, f"contract-{uuid.uuid4().hex[:8]}")
-    yield DynamoDBStore(client, table, MAX_STORED, clock)
-    client.delete_table(TableName=table)
+def store(dynamodb: Any, clock: FakeClock) -> Iterator[ConversationStore]:
+    table = create_table(dynamodb, f"contract-{uuid.uuid4().hex[:8]}")
+    yield DynamoDBStore(dynamodb, table, MAX_STORED, clock)
+    dynamodb.delete_table(TableName=table)

@@ -16,14 +16,8 @@ from copilotedge.limits import Limits, Quota
 from copilotedge.ports import ConversationStore, UsageStore
 from copilotedge.settings import Settings
 from tests.fakes import FakeClock
-from tests.stack import DeployedStack
 from tests.tables import create_table
 from tests.usage_contract import *  # noqa: F403 - the contract's tests
-
-
-@pytest.fixture(scope="module")
-def client(stack: DeployedStack) -> Any:
-    return stack.client("dynamodb")
 
 
 @pytest.fixture
@@ -32,20 +26,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def table(client: Any) -> Iterator[str]:
-    name = create_table(client, f"usage-{uuid.uuid4().hex[:8]}")
+def table(dynamodb: Any) -> Iterator[str]:
+    name = create_table(dynamodb, f"usage-{uuid.uuid4().hex[:8]}")
     yield name
-    client.delete_table(TableName=name)
+    dynamodb.delete_table(TableName=name)
 
 
 @pytest.fixture
-def store(client: Any, table: str, clock: FakeClock) -> ConversationStore:
-    return DynamoDBStore(client, table, 10, clock)
+def store(dynamodb: Any, table: str, clock: FakeClock) -> ConversationStore:
+    return DynamoDBStore(dynamodb, table, 10, clock)
 
 
 @pytest.fixture
-def usage(client: Any, table: str, clock: FakeClock) -> UsageStore:
-    return DynamoDBUsage(client, table, clock)
+def usage(dynamodb: Any, table: str, clock: FakeClock) -> UsageStore:
+    return DynamoDBUsage(dynamodb, table, clock)
 
 
 async def admit(limits: Limits, user: str) -> Quota | LimitExceeded:

@@ -42,16 +42,6 @@ def test_the_next_call_carries_the_exchange_before(stack: DeployedStack):
     assert sent == ["one", "You said: one", "two"]
 
 
-def test_an_answer_of_more_than_thirty_seconds_arrives_whole(stack: DeployedStack):
-    chunks = [f"word{n} " for n in range(64)]
-    stack.model.script(Reply(chunks=chunks, delay_between=0.5))
-    with stack.socket(new_conversation()) as socket:
-        socket.say("Tell me a long story")
-        frames = socket.receive_turn()
-    assert kinds(frames) == TURN
-    assert text_of(frames) == "".join(chunks) == frames[-2]["content"]
-
-
 def test_history_over_the_socket(stack: DeployedStack):
     conversation = new_conversation()
     with stack.socket(conversation) as socket:
@@ -80,9 +70,9 @@ def test_cancel_from_a_second_client_stops_the_model(stack: DeployedStack):
         one.say("Tell me a story")
         one.receive_until(is_delta)
         two.command("cancel")
-        one.receive_until(is_status("cancelled"), seconds=5)
-        two.receive_until(is_status("cancelled"), seconds=5)
-        assert stack.model.requests[-1].outcome == "client_closed"
+        one.receive_until(is_status("cancelled"))
+        two.receive_until(is_status("cancelled"))
+        assert [request.outcome for request in stack.model.wait_for_outcomes(1)] == ["client_closed"]
         assert one.ask("And now?") == "You said: And now?"
     with stack.rest() as rest:
         statuses = [m["status"] for m in rest.history(conversation)["messages"]]

@@ -13,6 +13,6 @@ the code under test runs in the caller's event loop.
 """
 
 from tests.scripted_model.model import ScriptedModel
-from tests.scripted_model.replies import Reply, Request
+from tests.scripted_model.replies import Call, Reply, Request
 
-__all__ = ["Reply", "Request", "ScriptedModel"]
+__all__ = ["Call", "Reply", "Request", "ScriptedModel"]

@@ -76,11 +76,11 @@ class ScriptedModel:
             self._script.clear()
             self._requests.clear()
 
-    def wait_for_requests(self, n: int, timeout: float = 5.0) -> list[Request]:
+    def wait_for_requests(self, n: int, timeout: float = 30.0) -> list[Request]:
         """The requests, once there are ``n`` or more. Raises ``TimeoutError``."""
         return self.wait_until(lambda requests: len(requests) >= n, timeout)
 
-    def wait_for_outcomes(self, n: int, timeout: float = 5.0) -> list[Request]:
+    def wait_for_outcomes(self, n: int, timeout: float = 30.0) -> list[Request]:
         """The requests that ended, once there are ``n`` or more. Raises ``TimeoutError``."""
         return [
             each
@@ -88,7 +88,7 @@ class ScriptedModel:
             if each.outcome
         ]
 
-    def wait_until(self, condition: Callable[[list[Request]], bool], timeout: float = 5.0) -> list[Request]:
+    def wait_until(self, condition: Callable[[list[Request]], bool], timeout: float = 30.0) -> list[Request]:
         """The requests, once ``condition`` holds; it is asked whenever one comes, ends or gets a chunk."""
         with self._changed:
             if self._changed.wait_for(lambda: condition(list(self._requests)), timeout):

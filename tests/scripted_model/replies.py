@@ -47,6 +47,20 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A tool call of a reply. ``arguments`` is streamed in ``pieces``, after a first piece with id and name."""
+
+    name: str
+    arguments: str = "{}"
+    id: str = "call-1"
+
+    @property
+    def pieces(self) -> list[str]:
+        """A few characters each."""
+        return [self.arguments[start : start + 5] for start in range(0, len(self.arguments), 5)]
+
+
+@dataclass(frozen=True)
 class Reply:
     """What the server does with one request. Delays are in seconds; ``n`` chunks are the first n pieces of ``text``.
 
@@ -57,10 +71,12 @@ class Reply:
     body; bodies that are not streamed heed what happens after 0 chunks only. ``split_bytes`` cuts the stream into
     pieces of n bytes, ``bad_json`` begins it with a line that is cut short, ``done`` ends it with ``[DONE]``.
     ``usage`` is (prompt, completion) in tokens, None for none. ``raw`` is sent instead of the body that all this makes.
+    ``calls`` come behind the text, and end it as ``tool_calls``.
     """
 
     text: str = ""
     chunks: Sequence[str] = ()
+    calls: Sequence[Call] = ()
     reasoning: str = ""
     usage: tuple[int, int] | None = (10, 5)
     finish_reason: str = "stop"
@@ -87,6 +103,11 @@ class Reply:
     def pieces(self) -> list[str]:
         """The text as it is streamed: ``chunks`` as given, or the words of ``text``."""
         return list(self.chunks) or re.findall(r"\s*\S+\s*", self.text)
+
+    @property
+    def end(self) -> str:
+        """Why it ends."""
+        return "tool_calls" if self.calls else self.finish_reason
 
     @property
     def is_error(self) -> bool:

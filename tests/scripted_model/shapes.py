@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.scripted_model.replies import Reply, Request
+from tests.scripted_model.replies import Call, Reply, Request
 
 
 def error(openai: bool, code: int | str | None, message: str) -> bytes:
@@ -18,13 +18,15 @@ def error(openai: bool, code: int | str | None, message: str) -> bytes:
 def whole(request: Request, reply: Reply) -> bytes:
     text, usage = "".join(reply.pieces), _usage(reply)
     if request.is_run:
-        return _json({"result": {"response": text, **usage}, "success": True, "errors": [], "messages": []})
+        result = {"response": text, **_run_calls(reply), **usage}
+        return _json({"result": result, "success": True, "errors": [], "messages": []})
     message = {
         "role": "assistant",
         "content": text,
         **({"reasoning_content": reply.reasoning} if reply.reasoning else {}),
+        **({"tool_calls": [_call(call, call.arguments) for call in reply.calls]} if reply.calls else {}),
     }
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    choice = {"index": 0, "message": message, "finish_reason": reply.end}
     return _json({**_completion(request, ""), "choices": [choice], **usage})
 
 
@@ -45,13 +47,27 @@ def text_frame(request: Request, text: str) -> bytes:
 
 def closing(request: Request, reply: Reply) -> Iterator[bytes]:
     if request.is_run:
-        yield event(_json({"response": "", **_usage(reply)}))
+        yield event(_json({"response": "", **_run_calls(reply), **_usage(reply)}))
     else:
-        yield _chunk(request, {}, finish_reason=reply.finish_reason)
+        for index, call in enumerate(reply.calls):
+            yield _chunk(request, {"tool_calls": [{"index": index, **_call(call, "")}]})
+            for piece in call.pieces:
+                yield _chunk(request, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+        yield _chunk(request, {}, finish_reason=reply.end)
         if reply.usage and request.body.get("stream_options", {}).get("include_usage"):
             yield event(_json({**_completion(request, ".chunk"), "choices": [], **_usage(reply)}))
     if reply.done:
         yield event(b"[DONE]")
+
+
+def _call(call: Call, arguments: str) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _run_calls(reply: Reply) -> dict[str, Any]:
+    """Workers AI's own shape: arguments as an object, and no ids."""
+    calls = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in reply.calls]
+    return {"tool_calls": calls} if calls else {}
 
 
 def _chunk(request: Request, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -19,7 +22,7 @@ from tests.clients import Socket, new_conversation
 from tests.integration.test_websocket import rows
 from tests.stack import DeployedStack, wait_until
 
-FRAMES, BATCH = 5_000, 50
+FRAMES, BATCH, SOCKETS = 5_000, 50, 3
 KEYS = re.compile(r"STATE|SETTINGS|QUEUE#.+|MSG#\d{13}-[0-9a-f]{8}#\d{10}|ID#[!-~]{1,128}|CONN#.+")
 """All that a conversation's partition may hold."""
 
@@ -105,7 +108,8 @@ def test_five_thousand_frames_break_nothing_and_leave_nothing_that_should_not_be
     started = time.time()
     sent: list[str | bytes] = []
 
-    with stack.socket(conversation) as socket, stack.rest() as rest:
+    with ExitStack() as open_sockets, stack.rest() as rest, ThreadPoolExecutor(SOCKETS) as pool:
+        sockets = [open_sockets.enter_context(stack.socket(conversation)) for _ in range(SOCKETS)]
         before = rest.client.get(f"conversation/{conversation}/state").json()
 
         @settings(
@@ -119,11 +123,12 @@ def test_five_thousand_frames_break_nothing_and_leave_nothing_that_should_not_be
         @given(st.lists(SENT, min_size=BATCH, max_size=BATCH))
         def send(batch: list[str | bytes]) -> None:
             sent.extend(batch)
-            check_exchange(socket, batch)
+            list(pool.map(check_exchange, sockets, [batch[n::SOCKETS] for n in range(SOCKETS)]))
 
         send()
         assert len(sent) >= FRAMES
-        socket.drain()
+        for socket in sockets:
+            socket.drain()
         wait_until(lambda: rest.history(conversation, "?limit=1")["turn"] is None, "rest", timeout=60, pause=0.2)
         state = rest.client.get(f"conversation/{conversation}/state").json()
         log = rest.whole_log(conversation)
@@ -143,11 +148,11 @@ def test_five_thousand_frames_break_nothing_and_leave_nothing_that_should_not_be
 
 
 def check_exchange(socket: Socket, batch: list[str | bytes]) -> None:
-    """All of a batch at once. The frames of one socket are served in their order, so what is refused last ends it."""
+    """All of its share at once. The frames of one socket are served in their order: what is refused last ends it."""
     start = len(socket.frames)
     for text in batch:
         socket.send_text(text)
-    last = f"end-{start}"
+    last = f"end-{uuid.uuid4().hex}"
     socket.say("", id=last)
     socket.receive_until(lambda f: f["type"] == "error" and f.get("metadata", {}).get("messageId") == last, seconds=60)
     received = socket.frames[start:]

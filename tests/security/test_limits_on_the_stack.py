@@ -24,8 +24,10 @@ AT_ONCE = 16
 SOCKETS = 10
 BUSY = ("http-api", "websocket-api")
 
+pytestmark = pytest.mark.alone
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def limited(stack: DeployedStack) -> Iterator[DeployedStack]:
     """The stack with the limits of a new deployment."""
     with stack.settings(*BUSY, RATE_LIMIT_PER_MINUTE=str(LIMIT), MAX_QUEUED_MESSAGES="200"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,11 +48,11 @@ def provoke(stack: DeployedStack, word: str) -> None:
     SAID.add(word)
     conversation = new_conversation("marked")
     refusal = json.dumps({"errors": [{"code": 8000, "message": f"AiError: Cannot answer: {word}"}]}).encode()
-    for status in (400, 413, 422, 500, 503):
-        asked = f"Please fail with {status}, {word}"
+    failures = {f"Please fail with {status}, {word}": status for status in (400, 413, 422, 500, 503)}
+    for asked, status in failures.items():
         stack.model.when_asked(asked, *[Reply(status=status, raw=refusal)] * 3)
-        with stack.rest() as rest:
-            assert rest.chat(asked).status_code >= 400
+    with stack.rest() as rest, ThreadPoolExecutor(len(failures)) as pool:
+        assert min(answer.status_code for answer in pool.map(rest.chat, failures)) >= 400
     with stack.rest() as rest, stack.socket(conversation, via="query") as socket:
         rest.client.put(f"conversation/{conversation}/state", json={"context": {"systemPrompt": word}, "userId": word})
         rest.chat(word, conversation)
@@ -61,7 +62,9 @@ def provoke(stack: DeployedStack, word: str) -> None:
         socket.drain()
         rest.client.post("api/copilotedge", content=word)
         rest.client.get(f"conversation/{conversation}/messages?limit={word}&before={word}")
-        rest.client.get(f"conversations?cursor={word}")
+        rest.client.get(f"conversations?cursor={word}&q={word}")
+        rest.client.patch(f"conversation/{conversation}", json={"title": word})
+        rest.client.get(f"conversation/{conversation}/export?format={word}")
     with Rest(stack.http_url, word) as rest:
         rest.client.get(f"conversations?token={word}")
 

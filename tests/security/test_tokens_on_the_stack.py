@@ -1,10 +1,12 @@
-"""No door but the three public ones opens without a good token, over REST and WebSocket alike."""
+"""No door but the public ones opens without a good token, over REST, WebSocket and the stream API alike."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -19,8 +21,10 @@ from copilotedge.adapters.tokens.claims import LEEWAY_SECONDS
 from copilotedge.settings import Settings
 from operations import mint
 from operations.signing import SigningKeys
-from tests.clients import Rest, Socket, Via, is_system, new_conversation
+from streaming.routes import ROUTES
+from tests.clients import Rest, Socket, Via, is_delta, is_end, is_system, new_conversation
 from tests.integration.test_websocket import rows
+from tests.scripted_model import Reply
 from tests.stack import DeployedStack, wait_until
 from tests.tokens import BAD_CLAIMS, OTHER, RSA_KEY, claims, handmade, jwk, public_pem, signed, tampered
 
@@ -29,6 +33,13 @@ OPERATIONS = [(method, path, entry) for path, entries in DOCUMENT["paths"].items
 PUBLIC = [(method, path) for method, path, entry in OPERATIONS if entry.get("security") == []]
 CLOSED = [(method, path) for method, path, entry in OPERATIONS if entry.get("security") != []]
 UNKNOWN = [("get", "/nowhere"), ("post", "/conversation"), ("patch", "/health"), ("get", "/assets/app.js")]
+STREAM_PUBLIC = [("get", "/health")]
+STREAM_CLOSED = [
+    (method.lower(), re.sub(r"{[^}]+}", "{conversationId}", route.path))
+    for route in ROUTES
+    for method in sorted((route.methods or set()) - {"HEAD"})
+    if (method.lower(), route.path) not in STREAM_PUBLIC
+]
 
 
 def ours(stack: DeployedStack, **changes: Any) -> dict[str, Any]:
@@ -94,7 +105,9 @@ def conversation(stack: DeployedStack) -> str:
 
 def answers(rest: Rest, conversation: str, routes: list[tuple[str, str]], **options: Any) -> dict[str, Any]:
     asked = {f"{method} {path}": path.replace("{conversationId}", conversation).lstrip("/") for method, path in routes}
-    return {name: rest.client.request(name.split()[0], path, **options) for name, path in asked.items()}
+    with ThreadPoolExecutor(4) as pool:
+        given = pool.map(lambda name: rest.client.request(name.split()[0], asked[name], **options), asked)
+        return dict(zip(asked, given, strict=True))
 
 
 @pytest.mark.parametrize(("forge", "code"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
@@ -106,6 +119,11 @@ def test_a_bad_token_opens_no_route_and_no_socket(stack: DeployedStack, conversa
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, code), name
             assert answer.headers["www-authenticate"] == "Bearer", name
         assert {a.status_code for a in answers(rest, conversation, PUBLIC).values()} == {200}
+    with Rest(stack.stream_url, token) as stream:
+        for name, answer in answers(stream, conversation, STREAM_CLOSED + UNKNOWN).items():
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, code), name
+            assert answer.headers["www-authenticate"] == "Bearer", name
+        assert {a.status_code for a in answers(stream, conversation, STREAM_PUBLIC).values()} == {200}
     for via in get_args(Via):
         assert status_of_handshake(stack, conversation, token, via) == 401, via
     assert rows(stack, conversation) == before
@@ -119,11 +137,13 @@ def test_without_a_token_no_route_opens_but_the_public_ones(
 ):
     """The token has to be where it belongs. (Without the header it is the gateway that answers.)"""
     headers = {} if header is None else {"authorization": header.replace("{token}", stack.token())}
-    with Rest(stack.http_url) as rest:
-        refused = answers(rest, conversation, CLOSED + UNKNOWN, headers=headers)
-        assert {name for name, answer in refused.items() if answer.status_code != 401} == set()
-        opened = answers(rest, conversation, PUBLIC, headers=headers)
-        assert {name for name, answer in opened.items() if answer.status_code != 200} == set()
+    doors = [(stack.http_url, CLOSED, PUBLIC), (stack.stream_url, STREAM_CLOSED, STREAM_PUBLIC)]
+    for url, closed, public in doors:
+        with Rest(url) as rest:
+            refused = answers(rest, conversation, closed + UNKNOWN, headers=headers)
+            assert {name for name, answer in refused.items() if answer.status_code != 401} == set()
+            opened = answers(rest, conversation, public, headers=headers)
+            assert {name for name, answer in opened.items() if answer.status_code != 200} == set()
 
 
 def test_a_route_takes_no_token_from_its_address(stack: DeployedStack, conversation: str):
@@ -150,6 +170,7 @@ def ending_token(stack: DeployedStack, seconds: float) -> tuple[str, float]:
     return signed_by(stack, exp=end - LEEWAY_SECONDS), end
 
 
+@pytest.mark.alone
 def test_a_socket_is_told_at_its_next_frame_that_its_token_has_expired_and_is_closed(stack: DeployedStack):
     with stack.socket(new_conversation("end")) as socket:
         socket.ask("Wake up")  # so that the rest is quick
@@ -162,6 +183,7 @@ def test_a_socket_is_told_at_its_next_frame_that_its_token_has_expired_and_is_cl
     assert [request.last_user_message for request in stack.model.requests] == ["Wake up", "Still there?"]
 
 
+@pytest.mark.alone
 def test_a_socket_hears_nothing_once_its_token_has_expired(stack: DeployedStack):
     conversation = new_conversation("end")
     with stack.socket(conversation) as talker:
@@ -176,12 +198,40 @@ def test_a_socket_hears_nothing_once_its_token_has_expired(stack: DeployedStack)
         assert [frame.get("code") for frame in listener.receive_rest()] == ["token_expired"]
 
 
+@pytest.mark.alone
+def test_a_socket_whose_token_expires_is_closed_by_the_stream_that_it_hears(stack: DeployedStack):
+    conversation = new_conversation("end")
+    with stack.socket(conversation) as socket:
+        socket.ask("Wake up")  # so that the rest is quick
+    stack.model.script(Reply(chunks=[f"word{n} " for n in range(300)], delay_between=0.2))
+    token, end = ending_token(stack, 8)
+    listener = Socket(stack.websocket_url, conversation, token)
+    body = {"messages": [{"role": "user", "content": "Speak beyond the end"}], "stream": True}
+    named = {"x-conversation-id": conversation}
+    with stack.stream() as stream, stream.stream("POST", "v1/chat/completions", json=body, headers=named):
+        heard = listener.receive_rest()
+        assert time.time() > end
+    assert any(is_delta(frame) for frame in heard) and not any(is_end(frame) for frame in heard)
+    with stack.rest() as rest:
+        assert rest.client.post(f"conversation/{conversation}/cancel").json()["cancelled"]
+
+
 def test_a_route_is_closed_once_the_token_has_expired_though_the_gateway_remembers_it(stack: DeployedStack):
     token, end = ending_token(stack, 6)
     with Rest(stack.http_url, token) as rest:
         assert rest.client.get("conversations").status_code == 200
         wait_until(lambda: time.time() > end, "the token's end")
         answer = rest.client.get("conversations")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_expired")
+
+
+@pytest.mark.alone
+def test_the_stream_api_is_closed_once_the_token_has_expired(stack: DeployedStack):
+    token, end = ending_token(stack, 3)
+    with Rest(stack.stream_url, token) as stream:
+        assert stream.client.get("nowhere").status_code == 404
+        wait_until(lambda: time.time() > end, "the token's end")
+        answer = stream.client.get("nowhere")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_expired")
 
 
@@ -199,7 +249,8 @@ def test_a_new_key_works_at_once_and_the_tokens_of_the_old_one_stay_good(stack: 
 
 def test_a_public_key_of_an_openid_provider_is_no_secret_to_sign_with(stack: DeployedStack):
     """RS/HS confusion where it would matter: the provider's key is known to everybody."""
-    with provider(jwk(RSA_KEY, "k1")) as issuer, stack.settings("authorizer", AUTH_MODE="oidc", TOKEN_ISSUER=issuer):
+    doors = ("authorizer", "stream-api")
+    with provider(jwk(RSA_KEY, "k1")) as issuer, stack.settings(*doors, AUTH_MODE="oidc", TOKEN_ISSUER=issuer):
         named = {"kid": "k1"}
         good = claims(iss=issuer, sub="carol")
         assert statuses_with(stack, signed(RSA_KEY, "RS256", named, **good)) == 200
@@ -210,9 +261,10 @@ def test_a_public_key_of_an_openid_provider_is_no_secret_to_sign_with(stack: Dep
 
 
 def statuses_with(stack: DeployedStack, token: str) -> int:
-    """The status that a request and a handshake with this token have in common (101 counts as 200)."""
-    with Rest(stack.http_url, token) as rest:
+    """The status that requests and a handshake with this token have in common (101 counts as 200)."""
+    with Rest(stack.http_url, token) as rest, Rest(stack.stream_url, token) as stream:
         status = rest.client.get("conversations").status_code
+        assert stream.client.get("nowhere").status_code == (404 if status == 200 else status)
     assert status_of_handshake(stack, new_conversation("door"), token, "header") == status
     return status
 

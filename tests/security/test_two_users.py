@@ -26,6 +26,8 @@ from tests.stack import DeployedStack, key_of, wait_until
 ASK = {"role": "user", "content": "May I come in, please?"}
 OURS: dict[str, Any] = {"userId": "bob", "model": "bob-model", "context": {"systemPrompt": "Serve bob from now on"}}
 
+TAKEN: dict[str, Any] = {"title": "Taken over by bob", "pinned": True, "archived": True}
+
 REQUESTS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "conversation/{id}/messages", None),
     ("GET", "conversation/{id}/messages?limit=1&before=2", None),
@@ -33,6 +35,10 @@ REQUESTS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "conversation/{id}/messages?limit=0", None),
     ("GET", "conversation/{id}/state", None),
     ("GET", "conversation/{id}/members", None),
+    ("GET", "conversation/{id}/export", None),
+    ("GET", "conversation/{id}/export?format=markdown", None),
+    ("GET", "conversation/{id}/export?format=pdf", None),
+    ("PATCH", "conversation/{id}", TAKEN),
     ("POST", "conversation/{id}/cancel", None),
     ("POST", "conversation/{id}/clear", None),
     ("DELETE", "conversation/{id}", None),
@@ -46,14 +52,22 @@ REQUESTS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "api/copilotedge", {"conversationId": "{id}", "messages": [ASK]}),
     ("POST", "api/copilotedge", {"conversationId": "{id}", "messages": [ASK], "stream": True}),
     ("GET", "conversation/{id}/messages", None),
+    ("GET", "conversation/{id}/export", None),
+    ("GET", "conversation/{id}/export?format=markdown&after=1", None),
+    ("PATCH", "conversation/{id}", TAKEN),
+    ("PATCH", "conversation/{id}", {"title": ""}),
     ("GET", "conversations?limit=5", None),
+    ("GET", "conversations?q=taken&archived=true", None),
     ("POST", "conversation/{id}/cancel", None),
     ("POST", "conversation/{id}/clear", None),
     ("DELETE", "conversation/{id}", None),
+    ("GET", "models", None),
     ("DELETE", "users/me", None),
-    ("GET", "conversation/{id}", None),
+    ("GET", "conversation/{id}/nothing", None),
 ]
 """Every route, with input good and bad, first on what this user has not written to."""
+
+MALFORMED = ({"role": "nobody"}, {"members": {"carol": "own"}}, {"title": ""})
 
 FRAMES: list[dict[str, Any]] = [
     {"type": "system", "content": "ping"},
@@ -99,12 +113,13 @@ class Hers:
     socket: Socket
     gate: threading.Event
 
-    def all(self) -> tuple[Any, Any, Any]:
+    def all(self) -> tuple[Any, Any, Any, Any]:
         """Everything that can be read of it."""
         return (
             self.rest.history(self.conversation),
             self.rest.client.get(f"conversation/{self.conversation}/state").json(),
             self.rest.client.get("conversations").json(),
+            self.rest.client.get(f"conversation/{self.conversation}/export?format=markdown").text,
         )
 
 
@@ -231,7 +246,7 @@ def test_what_is_not_shared_is_not_found_whether_or_not_it_exists(stack: Deploye
             answers = [ask(bob, method, path, body, name) for name in ids]
             names = dict.fromkeys(ids, "<conversation>")
             assert told(answers[0], names) == told(answers[1], names), path
-            well_formed = body not in ({"role": "nobody"}, {"members": {"carol": "own"}}) and "limit=0" not in path
+            well_formed = body not in MALFORMED and "limit=0" not in path and "format=pdf" not in path
             assert answers[0].status_code == 404 or not well_formed, path
         assert hers.all() == before
 
@@ -286,6 +301,7 @@ WRITING = [
     ("POST", "/clear", None),
 ]
 OWNING = [
+    ("PATCH", "", TAKEN),
     ("GET", "/members", None),
     ("PUT", "/members", {"members": {"carol": "write"}}),
     ("DELETE", "", None),
@@ -296,6 +312,7 @@ def test_who_may_read_reads_and_writes_nothing(shared: Shared):
     shared.allow("read")
     assert shared.bob.log(shared.id) == [("user", "Something to share"), ("assistant", "You said: Something to share")]
     assert shared.bob_asks("GET", "/state").json()["conversationId"] == shared.id
+    assert shared.bob_asks("GET", "/export").json()["conversationId"] == shared.id
     for method, path, body in WRITING:
         refused = shared.bob_asks(method, path, json=body)
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "read_only"), path
@@ -349,7 +366,7 @@ def test_who_is_no_member_any_more_is_cut_off_at_once(shared: Shared):
     with shared.bobs_socket() as socket:
         socket.drain()
         shared.allow(None)
-        assert socket.receive_rest(5) == []
+        assert socket.receive_rest() == []
     assert handshake(shared.stack, shared.id, shared.bob_name) == 404
     refused = [shared.bob_asks(method, path, json=body) for method, path, body in WRITING + OWNING]
     assert {answer.status_code for answer in refused} == {404}

@@ -16,9 +16,10 @@ Transcript = list[tuple[str, ...]]
 
 OF_THEIR_OWN_NATURE = [
     (re.compile(rb"\b\d{13}-[0-9a-f]{8}\b"), b"<epoch>"),
-    (re.compile(rb"\b[0-9a-f]{32}\b"), b"<id>"),
+    (re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"), b"<id>"),
     (re.compile(rb"\b\d{13}\b"), b"<time>"),
-    (re.compile(rb'"created": ?\d{10}\b'), b'"created":<time>'),
+    (re.compile(rb"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"), b"<time>"),
+    (re.compile(rb'"(created|created_at|completed_at)": ?\d{10}\b'), rb'"\1":<time>'),
 ]
 """Generated ids and times; no two answers share them, whoever asks."""
 PASSING_HEADERS = {"date", "apigw-requestid", "x-amzn-requestid", "x-ratelimit-remaining", "x-ratelimit-reset"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any
 
-from copilotedge.models import Connection
-from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.answering import Answering, Reply, Words
+from copilotedge.models import Connection, PromptMessage
+from copilotedge.questions import Question
 from tests.simulation.lambdas import Cloud
 from tests.simulation.points import Crash, Dice
 
@@ -26,6 +28,7 @@ class Client:
         self._connections = 0
         self.connection_id = ""
         self.sockets: list[str] = []
+        self.misheard: list[str] = []
 
     @property
     def frames(self) -> list[dict[str, Any]]:
@@ -55,20 +58,46 @@ class Client:
 
     async def say_over_rest(self) -> None:
         """The same message over REST; the caller's process may die, and then the message may or may not be kept."""
+        await self._say_over_http("http")
+
+    async def stream(self) -> None:
+        """The same, heard piece by piece."""
+        await self._say_over_http("stream")
+
+    async def _say_over_http(self, kind: str) -> None:
         message_id = f"{self.name}{len(self.sent)}"
         self.sent.append(message_id)
-        core = self._cloud.core("http")
-        request = ChatRequest.model_construct(
-            messages=[ChatMessage.model_construct(role="user", content=message_id)],
-            conversation_id=CONVERSATION,
-        )
+        core, now = self._cloud.core(kind), self._cloud.clock()
+        asked = (Question((PromptMessage("user", message_id),)), "", CONVERSATION, now, now + 25_000, message_id)
         try:
-            await core.replies.reply(
-                request, "", CONVERSATION, self._cloud.clock(), self._cloud.clock() + 25_000, message_id
-            )
+            if kind == "stream":
+                await self._hear(await core.replies.open(*asked))
+            else:
+                await core.replies.reply(*asked)
         except (Crash, Exception):  # noqa: BLE001 - a broken request tells the caller nothing
             core.process.dead = True
             self.doubtful.add(message_id)
+
+    async def follow(self) -> None:
+        """One of the own messages, heard from another process."""
+        if not self.sent:
+            return
+        replies, deadline = self._cloud.core("stream").replies, self._cloud.clock() + 25_000
+        with contextlib.suppress(Crash, Exception):
+            await self._hear(await replies.follow(CONVERSATION, self._dice.random.choice(self.sent), deadline))
+
+    async def _hear(self, answering: Answering) -> None:
+        """The pieces of an attempt join, and are the answer in the end."""
+        text, attempt = "", 0
+        async for piece in answering:
+            assert isinstance(piece, Words)
+            text, attempt = text if piece.attempt == attempt else "", piece.attempt
+            if piece.offset != len(text):
+                self.misheard.append(f"{answering.message_id}: a hole or a repeat at {piece.offset} of {len(text)}")
+            text += piece.text
+        reply = await answering.end()
+        if isinstance(reply, Reply) and reply.text != text:
+            self.misheard.append(f"{answering.message_id}: heard {text!r}, the answer is {reply.text!r}")
 
     async def mend(self) -> None:
         """What a careful client does when the seqs that it has show a hole, or it cannot know: it resumes."""

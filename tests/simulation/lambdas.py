@@ -7,21 +7,27 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from copilotedge.caching import Caching
+from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door
 from copilotedge.limits import Limits
 from copilotedge.models import Connection
 from copilotedge.ports import ConversationStore
+from copilotedge.prices import Prices
 from copilotedge.replies import Replies
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
+from copilotedge.stateless import StatelessChat
 from copilotedge.transitions import Rules
 from copilotedge.turns import TurnRunner
-from tests.fakes import START, FakeLog
+from tests.fakes import START, FakeLog, FakeMetrics
+from tests.memory_answer_cache import MemoryAnswerCache
 from tests.memory_store import MemoryStore
 from tests.memory_usage import MemoryUsage
 from tests.simulation.points import Crash, Dice, Process, SimulatedModel, SimulatedStore
 
+PRICES = Prices.published()
 RETRY_SECONDS = (1.0, 2.0)
 WORKER_SECONDS = 300.0
 
@@ -39,8 +45,12 @@ class Core:
         window = settings.snapshot_messages
         limits = Limits(cloud.usage, settings, clock)
         self.conversations = Conversations(self.store, self.waker, limits, rules, window, clock, log)
-        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, limits, settings, rules, clock, log)
-        self.replies = Replies(self.conversations, self.runner, self.model, limits, settings, clock)
+        metrics = FakeMetrics()
+        charges = Charges(limits, PRICES, metrics, log)
+        caching = Caching(MemoryAnswerCache(clock), settings, metrics, log)
+        stateless = StatelessChat(self.model, limits, charges, caching, settings, clock, log)
+        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, charges, settings, rules, clock, log)
+        self.replies = Replies(self.conversations, self.runner, stateless, settings, clock)
         self.sockets = Sockets(
             self.conversations, self.store, self.gateway, Door(self.store), limits, settings, clock, log
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from copilotedge import conversations, transitions
+from copilotedge.following import Follower
 from copilotedge.models import Change
 from copilotedge.transitions import endings, intake, leases
 from tests.memory_store import MemoryStore
@@ -90,6 +91,15 @@ async def _say_always(_self, _run, channel, _change, *last) -> None:
         channel.send(frame)
 
 
+def _attempts_run_into_each_other(patch: pytest.MonkeyPatch) -> None:
+    told = Follower.told
+
+    def careless(self, attempt, characters):
+        told(self, attempt, characters or self._told)
+
+    patch.setattr(Follower, "told", careless)
+
+
 MUTANTS = [
     Mutant("a change needs no current state", "calm", _no_compare_and_swap),
     Mutant("an answer may come after a clear", "clears", _answers_after_a_clear),
@@ -100,4 +110,5 @@ MUTANTS = [
     Mutant("nobody wakes a worker for a dead turn", "stormy", _nobody_revives),
     Mutant("a socket that comes back is not noticed", "calm", _listeners_go_unnoticed),
     Mutant("two processes may speak at once", "calm", _no_last_words),
+    Mutant("a follower joins the words of two attempts", "streams", _attempts_run_into_each_other),
 ]

@@ -13,6 +13,7 @@ from copilotedge.errors import ModelInterrupted, ModelUnavailable, StoreUnavaila
 from copilotedge.models import (
     Change,
     Connection,
+    Draft,
     Finished,
     Listing,
     Message,
@@ -114,6 +115,12 @@ class SimulatedStore:
         await self._do("commit", lambda: self._store.commit(conversation_id, change))
         await self._process.point("committed", 0.005)
         self._fail()
+
+    async def write_draft(self, conversation_id: str, epoch: str, draft: Draft) -> None:
+        await self._do("draft", lambda: self._store.write_draft(conversation_id, epoch, draft))
+
+    async def drafts(self, conversation_id: str, turn_id: str, attempt: int, offset: int) -> tuple[Draft, ...]:
+        return await self._do("drafts", lambda: self._store.drafts(conversation_id, turn_id, attempt, offset))
 
     async def listings(self, owner: str) -> tuple[Listing, ...]:
         return await self._do("listings", lambda: self._store.listings(owner))

@@ -58,6 +58,7 @@ async def _play(seed: int, scenario: Scenario) -> Result:
         await _mend(cloud, clients)
     observed = await _observe(cloud, clients)
     violations = check(observed) + _unanswered(cloud, scenario, observed)
+    violations += [misheard for client in clients for misheard in client.misheard]
     return Result(dice.trace.hexdigest(), violations, len(cloud.model_calls), cloud.crashes)
 
 
@@ -76,6 +77,10 @@ async def _act(client: Client, act: str) -> None:
         await client.say(times=2)
     elif act == "rest":
         await client.say_over_rest()
+    elif act == "stream":
+        await client.stream()
+    elif act == "follow":
+        await client.follow()
     elif act == "reconnect":
         await client.reconnect()
     else:

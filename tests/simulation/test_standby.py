@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from copilotedge.models import Connection
-from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.openai.chat_requests import ChatMessage, ChatRequest
 from copilotedge.settings import Settings
 from copilotedge.transitions import Submission
 from tests.simulation.lambdas import Cloud
@@ -58,7 +58,9 @@ async def _die_and_come(come: Callable[[Cloud], Awaitable[None]]) -> list[tuple[
     request = ChatRequest.model_construct(
         messages=[ChatMessage.model_construct(role="user", content="Hi")], conversation_id="c1"
     )
-    reply = asyncio.ensure_future(caller.replies.reply(request, "", "c1", cloud.clock(), cloud.clock() + 25_000, "m1"))
+    reply = asyncio.ensure_future(
+        caller.replies.reply(request.question, "", "c1", cloud.clock(), cloud.clock() + 25_000, "m1")
+    )
     await asyncio.sleep(0.3)
     assert len(cloud.model_calls) == 1
     caller.process.dead = True

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from copilotedge.settings import Settings
 from copilotedge.wiring import Application
 from tests.fakes import FakeGateway, FakeWaker
+from tests.mocked_aws import mocked_aws
 from tests.scripted_model import ScriptedModel
 from tests.tables import create_table
 
@@ -25,7 +25,7 @@ def model() -> Iterator[ScriptedModel]:
 def app(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     model.reset()
-    with mock_aws():
+    with mocked_aws():
         client = boto3.client("dynamodb")
         secret = boto3.client("secretsmanager").create_secret(Name="token", SecretString="t0ken")
         app = Application(

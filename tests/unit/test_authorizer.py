@@ -9,35 +9,18 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 import authorizer
 from copilotedge.adapters.tokens.oidc import OidcTokens
 from copilotedge.entrance import Entrance
-from copilotedge.errors import StoreUnavailable, Unauthenticated
-from copilotedge.identity import Identity
+from copilotedge.errors import StoreUnavailable
 from copilotedge.settings import Settings
-from tests.fakes import FakeLog
+from tests.fakes import FakeLog, FakeTokens
+from tests.mocked_aws import mocked_aws
 from tests.tokens import AUDIENCE, CURRENT, ISSUER, OTHER, signed
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
 KINDS = ("authorizer-http", "authorizer-connect")
-
-
-class FakeTokens:
-    """Takes ``good-<user>``; keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def verify(self, token: str) -> Identity:
-        self.asked.append(token)
-        kind, _, rest = token.partition("-")
-        if kind == "good":
-            return Identity(rest, 1_800_000_000_000)
-        if kind == "lost":
-            raise StoreUnavailable("Throttled.")
-        raise Unauthenticated("No.", code=token)
 
 
 @pytest.fixture
@@ -53,7 +36,7 @@ def app() -> Iterator[Entrance]:
 def deployed(monkeypatch) -> Iterator[Entrance]:
     """An entrance with nothing faked but AWS."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
+    with mocked_aws():
         keys = json.dumps({"current": CURRENT, "previous": ""})
         secret = boto3.client("secretsmanager").create_secret(Name="keys", SecretString=keys)
         app = Entrance(Settings(signing_keys_secret_arn=secret["ARN"], token_issuer=ISSUER, token_audience=AUDIENCE))

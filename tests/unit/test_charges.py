@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from copilotedge.errors import LimitExceeded, ModelInterrupted, ModelTimeout, StoreUnavailable
-from copilotedge.models import Usage
-from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.errors import LimitExceeded, ModelInterrupted, ModelTimeout, ModelUnavailable, StoreUnavailable
+from copilotedge.models import ModelRequest, PromptMessage, Usage
+from copilotedge.openai.chat_requests import ChatMessage, ChatRequest
+from copilotedge.questions import Question
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
 
@@ -23,7 +25,7 @@ def spent(world: World) -> int:
 async def ask(world: World, content: str, conversation_id: str = "", seconds: float = 20) -> None:
     request = ChatRequest(messages=[ChatMessage(role="user", content=content)])
     now = world.clock.now
-    await world.replies.reply(request, "alice", conversation_id, now, now + int(seconds * 1000))
+    await world.replies.reply(request.question, "alice", conversation_id, now, now + int(seconds * 1000))
 
 
 @pytest.mark.parametrize("conversation_id", ["", "alice/c1"])
@@ -44,7 +46,7 @@ async def test_a_stateless_answer_that_never_came_is_charged():
     world = World(tokens_per_day=1000)
     world.model.scripts.append(["Once", asyncio.Event()])
     with pytest.raises(ModelTimeout):
-        await ask(world, "x" * 396, seconds=0.05)
+        await ask(world, "x" * 396, seconds=0.3)
     assert spent(world) == 100
 
 
@@ -97,3 +99,95 @@ async def test_a_refused_message_says_so_before_anything_else():
         await world.conversations.append("alice/c1", "user", "Hi", 0, "alice")
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+
+
+# --- What it costs -----------------------------------------------------------------------------------------------
+
+COST = 10 * 282 + 5 * 827
+"""Of ``FakeModel``'s usage, at the default model's price."""
+
+
+def ended(world: World) -> list[dict[str, Any]]:
+    """The fields of each turn's last line in the log."""
+    return [fields for event, fields in world.log.lines if event == "turn_ended"]
+
+
+async def test_an_answer_keeps_its_cost_and_the_conversation_their_sum():
+    world = World()
+    await ask(world, "One", "alice/c1")
+    await ask(world, "Two", "alice/c1")
+    page = await world.conversations.page("alice/c1", 10)
+    assert [message.cost for message in page.messages] == [None, COST, None, COST]
+    assert page.state.total_cost == 2 * COST
+
+
+async def test_the_reply_of_a_conversation_tells_its_cost():
+    world = World()
+    question = Question((PromptMessage("user", "Hi"),))
+    now = world.clock.now
+    answer = await world.replies.reply(question, "alice", "alice/c1", now, now + 20_000, "m-1")
+    again = await world.replies.reply(question, "alice", "alice/c1", now, now + 20_000, "m-1")
+    assert (answer.cost, again.cost) == (COST, COST)
+
+
+async def test_a_model_without_a_price_leaves_the_cost_open():
+    world = World(model="@cf/new")
+    await ask(world, "Hi", "alice/c1")
+    page = await world.conversations.page("alice/c1", 10)
+    assert (page.messages[1].cost, page.state.total_cost) == (None, 0)
+    assert ended(world)[0]["cost_usd"] is None
+
+
+async def test_prices_of_ones_own_count():
+    world = World(model="mine", price_table='{"mine": {"input": 1, "output": 0}}')
+    await ask(world, "Hi", "alice/c1")
+    assert (await world.conversations.page("alice/c1", 10)).state.total_cost == 10_000
+
+
+async def test_an_answer_that_broke_off_costs_what_is_estimated():
+    world = World()
+    world.model.scripts.append(["Once", ModelInterrupted("Cut.")])
+    await ask(world, "x" * 396, "alice/c1")
+    page = await world.conversations.page("alice/c1", 10)
+    assert (page.messages[1].status, page.messages[1].cost) == ("incomplete", 99 * 282 + 1 * 827)
+
+
+async def test_the_end_of_a_turn_is_logged_with_its_tokens_and_cost():
+    world = World()
+    await ask(world, "Hi", "alice/c1")
+    (fields,) = ended(world)
+    assert (fields["verdict"], fields["tokens"], fields["cost_usd"]) == ("answered", 15, COST / 10**9)
+
+
+async def test_each_turn_is_counted_once_and_names_nobody():
+    world = World()
+    await ask(world, "Hi", "alice/c1")
+    assert world.metrics.counts == [
+        {"PromptTokens": 10, "CompletionTokens": 5, "CostUsd": COST / 10**9, "model": world.settings.model},
+        {"Turns": 1, "verdict": "answered"},
+    ]
+
+
+async def test_models_that_clients_make_up_are_counted_together():
+    world = World()
+    for name in ("@cf/new", "x" * 100):
+        request = ModelRequest(name, (PromptMessage("user", "Hi"),), 10)
+        await world.charges.charge("alice", request, 0, Usage(1, 1))
+    assert [count["model"] for count in world.metrics.counts] == ["other", "other"]
+    assert world.metrics.sum("CostUsd") == 0
+    assert world.metrics.sum("PromptTokens") == 2
+
+
+async def test_the_model_that_answered_has_the_price_and_not_the_one_that_was_asked():
+    request = ModelRequest("@cf/new", (PromptMessage("user", "Hi"),), 10)
+    charge = await World().charges.charge("alice", request, 0, Usage(1, 0), "@cf/openai/gpt-oss-20b")
+    assert charge.cost == 200
+
+
+async def test_what_was_asked_in_vain_is_counted_without_an_answer():
+    world = World()
+    world.model.scripts.append([ModelUnavailable("Down.")])
+    with pytest.raises(ModelUnavailable):
+        await ask(world, "x" * 396, "alice/c1")
+    assert world.metrics.sum("PromptTokens") == 99
+    assert world.metrics.counts[-1] == {"Turns": 1, "verdict": "failed"}

@@ -336,9 +336,10 @@ async def test_a_listener_makes_a_running_turn_look_again():
 
 async def test_an_appended_message_comes_with_its_epoch():
     world = World()
-    stored, state = await world.conversations.append("c1", "assistant", "Hello", 7)
+    appended = await world.conversations.append("c1", "assistant", "Hello", 7)
+    stored = appended.message
     assert (stored.seq, stored.content, stored.tokens) == (1, "Hello", 7)
-    assert state.epoch == (await world.store.state("c1")).epoch
+    assert appended.state.epoch == (await world.store.state("c1")).epoch
 
 
 async def test_appending_has_evicted_messages_swept():
@@ -440,3 +441,22 @@ async def test_a_caller_may_regenerate_and_hold_the_turn_itself():
     submitted = await world.conversations.regenerate("c1", holder="caller")
     assert submitted.run.turn.replaces == 2
     assert [entry.content for entry in submitted.run.messages] == ["Hi"]
+
+
+async def test_several_messages_are_appended_at_once_and_count_as_one():
+    world = World(rate_limit_per_minute=5)
+    said = [PromptMessage("user", "How warm?"), PromptMessage("tool", "12", tool_call_id="call-1")]
+    appended = await world.conversations.append_all("c1", said, "alice")
+    assert [(entry.seq, entry.content, entry.tool_call_id) for entry in appended.messages] == [
+        (1, "How warm?", ""),
+        (2, "12", "call-1"),
+    ]
+    assert (appended.quota.remaining, appended.state.seq) == (4, 2)
+    assert appended.state.voice_until > world.clock.now
+
+
+async def test_nothing_is_appended_while_a_turn_runs():
+    world = World()
+    await world.conversations.submit("c1", message(world))
+    with pytest.raises(Conflict):
+        await world.conversations.append_all("c1", [PromptMessage("user", "Me too")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +44,11 @@ def test_a_chat_frame_tells_all_that_clients_may_know_of_a_message():
 
 def test_optional_metadata_is_left_out_when_it_says_nothing():
     assert not {"model", "replaces", "instructions"} & frames.message_metadata(QUESTION).keys()
+
+
+@pytest.mark.parametrize(("cost", "told"), [(None, None), (0, 0.0), (6_955, 0.000006955)])
+def test_an_answer_tells_its_cost_where_it_is_known(cost, told):
+    assert frames.message_metadata(replace(ANSWER, cost=cost)).get("costUsd") == told
 
 
 def test_a_delta_tells_its_place():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from dataclasses import replace
 from typing import Any
@@ -19,7 +21,11 @@ from copilotedge.settings import Settings
 from copilotedge.transitions import Rules, Submission, submit
 from copilotedge.transitions.steps import next_state
 from copilotedge.wiring import Application, now
-from tests.unit.invocations import EVENTS, Context, event, http
+from tests.scripted_model import Reply
+from tests.unit.invocations import EVENTS, Context, answer_of, event, http
+
+COST_USD = (10 * 0.282 + 5 * 0.827) / 10**6
+"""Of the scripted model's usage, at the default model's price."""
 
 
 def ask(app: Application, content: str, **extra: Any) -> dict[str, Any]:
@@ -50,7 +56,53 @@ def test_a_chat_answers_in_the_openai_shape(app):
     assert body["object"] == "chat.completion"
     assert body["conversationId"] == "c1"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "You said: Hello"}
-    assert body["usage"] == {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    assert body["usage"] == {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost_usd": COST_USD}
+
+
+def test_what_an_answer_took_is_told_in_headers_too(app):
+    asked = {"messages": [{"role": "user", "content": "Hi"}]}
+    for more in ({}, {"conversationId": "c1"}, {"stream": True}):
+        headers = answer_of(app, "POST", "/api/copilotedge", asked | more)["headers"]
+        assert (headers["x-usage-tokens"], headers["x-cost-usd"]) == ("15", f"{COST_USD:.9f}")
+
+
+def test_costs_add_up_in_state_list_and_log(app):
+    ask(app, "one")
+    ask(app, "two")
+    assert http(app, "GET", "/conversation/c1/state")[1]["totalCostUsd"] == 2 * COST_USD
+    (listed,) = http(app, "GET", "/conversations")[1]["conversations"]
+    assert listed["totalCostUsd"] == 2 * COST_USD
+    messages = http(app, "GET", "/conversation/c1/messages")[1]["messages"]
+    assert [message.get("costUsd") for message in messages] == [None, COST_USD, None, COST_USD]
+
+
+def test_models_are_listed_with_their_prices(app):
+    status, body = http(app, "GET", "/models")
+    priced = {model["id"]: (model["inputUsdPerMillion"], model["outputUsdPerMillion"]) for model in body["models"]}
+    assert (status, body["default"]) == (200, "@cf/meta/llama-3.1-8b-instruct")
+    assert priced["@cf/meta/llama-3.1-8b-instruct"] == (0.282, 0.827)
+
+
+def test_a_deployments_own_model_is_listed_without_a_price(app):
+    app.settings = replace(app.settings, model="@cf/new", fallback_model="@cf/newer")
+    body = http(app, "GET", "/models")[1]
+    unpriced = [model for model in body["models"] if model["inputUsdPerMillion"] is None]
+    assert [model["id"] for model in unpriced] == ["@cf/new", "@cf/newer"]
+    assert body["default"] == "@cf/new"
+
+
+def test_a_price_table_that_is_none_stops_the_cold_start():
+    with pytest.raises(ValueError, match="PRICE_TABLE is not JSON"):
+        Application(Settings(price_table="cheap"))
+
+
+def test_a_stateless_answer_that_was_given_before_says_so(app):
+    app.settings = replace(app.settings, response_cache_seconds=60)
+    asked = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
+    answers = [answer_of(app, "POST", "/api/copilotedge", asked, user) for user in ("alice", "alice", "bob")]
+    assert [answer["headers"]["x-cache"] for answer in answers] == ["MISS", "HIT", "MISS"]
+    assert [answer["headers"]["x-usage-tokens"] for answer in answers] == ["15", "0", "15"]
+    assert "x-cache" not in answer_of(app, "POST", "/api/copilotedge", asked | {"conversationId": "c1"})["headers"]
 
 
 def test_the_history_is_read_in_order(app):
@@ -130,6 +182,53 @@ def test_append_stores_without_answering(app, model):
     assert model.requests == []
 
 
+def test_append_tells_how_much_is_left(app):
+    answer = answer_of(app, "POST", "/conversation/c1/messages", {"role": "user", "content": "Hi"})
+    assert (answer["headers"]["x-ratelimit-limit"], answer["headers"]["x-ratelimit-remaining"]) == ("60", "59")
+
+
+def test_a_wrong_method_is_told_the_right_ones(app):
+    answer = answer_of(app, "PUT", "/conversation/c1")
+    assert (answer["statusCode"], answer["headers"]["allow"]) == (405, "DELETE, PATCH")
+
+
+def test_a_list_is_no_longer_than_the_operator_allows_even_if_nobody_says_how_long(app):
+    app.settings = replace(app.settings, max_history_page=1)
+    for name in ("c1", "c2"):
+        http(app, "POST", f"/conversation/{name}/messages", {"role": "user", "content": "Hi"})
+    status, body = http(app, "GET", "/conversations")
+    assert (status, len(body["conversations"])) == (200, 1)
+    assert body["nextCursor"]
+
+
+def test_a_conversation_is_renamed_pinned_and_archived(app):
+    ask(app, "Hello")
+    status, entry = http(app, "PATCH", "/conversation/c1", {"title": "Mine", "pinned": True, "archived": True})
+    assert status == 200
+    assert (entry["conversationId"], entry["title"], entry["pinned"], entry["archived"]) == ("c1", "Mine", True, True)
+    assert http(app, "GET", "/conversations")[1]["conversations"] == []
+    assert http(app, "GET", "/conversations?archived=true&q=mine")[1]["conversations"] == [entry]
+    assert http(app, "GET", "/conversation/c1/state")[1]["title"] == "Mine"
+    assert http(app, "PATCH", "/conversation/c1", {"title": None})[1]["title"] == "Hello"
+
+
+def test_what_does_not_exist_cannot_be_renamed(app):
+    status, body = http(app, "PATCH", "/conversation/c1", {"title": "Mine"})
+    assert (status, body["error"]["code"]) == (404, "not_found")
+    assert conversations_kept() == 0
+
+
+def test_a_conversation_is_exported_as_a_file(app):
+    ask(app, "Hello")
+    as_json = answer_of(app, "GET", "/conversation/c1/export")
+    as_markdown = answer_of(app, "GET", "/conversation/c1/export?format=markdown&after=1")
+    assert as_json["headers"]["content-disposition"] == 'attachment; filename="conversation-c1.json"'
+    assert [message["content"] for message in json.loads(as_json["body"])["messages"]] == ["Hello", "You said: Hello"]
+    assert as_markdown["headers"]["Content-Type"] == "text/markdown; charset=utf-8"
+    assert "> You said: Hello" in as_markdown["body"]
+    assert "> Hello" not in as_markdown["body"]
+
+
 def test_a_client_that_resends_the_history_does_not_double_it(app, model):
     first = ask(app, "one")["choices"][0]["message"]
     messages = [{"role": "user", "content": "one"}, first, {"role": "user", "content": "two"}]
@@ -201,6 +300,14 @@ def test_bad_input_is_refused_with_a_stable_code_and_nothing_stored(app, model, 
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "route_not_found"),
+        ("GET", "/conversation/c1", 405, "method_not_allowed"),
+        ("GET", "/conversation/\x84/messages", 404, "route_not_found"),
+        ("GET", "/conversation/c1/export?format=pdf", 400, "invalid_parameter"),
+        ("GET", "/conversation/c1/export?after=x", 400, "invalid_parameter"),
+        ("GET", "/conversation/c1/export", 404, "not_found"),
+        ("GET", "/conversations?archived=yes", 400, "invalid_parameter"),
+        ("GET", f"/conversations?q={'x' * 201}", 400, "invalid_parameter"),
+        ("GET", "/conversations?limit=101", 400, "invalid_parameter"),
         ("GET", "/conversation/has%20spaces/messages", 400, "invalid_conversation_id"),
         ("GET", f"/conversation/{'x' * 300}/messages", 400, "invalid_conversation_id"),
         ("GET", "/conversation/c1/messages?limit=0", 400, "invalid_parameter"),
@@ -240,6 +347,18 @@ def test_the_page_comes_with_a_strict_policy(app):
     policy = answer["headers"]["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "connect-src 'self' wss://w1x2y3z4.execute-api.eu-central-1.amazonaws.com" in policy
+
+
+def test_the_page_travels_compressed_and_only_when_it_has_changed(app):
+    request = event("http-messages")
+    request["rawPath"] = request["requestContext"]["http"]["path"] = "/"
+    plain = http_api.handle(app, request, Context())
+    request["headers"]["accept-encoding"] = "gzip, br"
+    packed = http_api.handle(app, request, Context())
+    assert packed["headers"]["content-encoding"] == "gzip" and packed["isBase64Encoded"]
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
+    request["headers"]["if-none-match"] = plain["headers"]["etag"]
+    assert http_api.handle(app, request, Context())["statusCode"] == 304
 
 
 @pytest.mark.parametrize("conversation_id", ["", "has spaces", "x" * 129])
@@ -287,6 +406,25 @@ def test_a_worker_that_stands_by_wakes_another_for_a_turn_that_nobody_holds(app)
     turn_worker.handle(app, event("turn-worker-stand-by"), Context())
     ((conversation_id, _, _),) = app.waker.pending
     assert conversation_id == "alice/user-123"
+
+
+def test_the_worker_finds_a_title(app, model):
+    http(app, "POST", "/conversation/user-123/messages", {"role": "user", "content": "How do magnets work?"})
+    model.script(Reply("Magnets"))
+    turn_worker.handle(app, event("turn-worker-entitle"), Context())
+    assert http(app, "GET", "/conversation/user-123/state")[1]["title"] == "Magnets"
+
+
+def test_copilotkits_graphql_is_answered(app):
+    message = {"id": "m-1", "textMessage": {"role": "user", "content": "Hello"}}
+    body = {"operationName": "generateCopilotResponse", "variables": {"data": {"threadId": "t", "messages": [message]}}}
+    status, answer = http(app, "POST", "/api/copilotedge", body)
+    assert (status, answer["data"]["generateCopilotResponse"]["messages"][0]["content"]) == (200, ["You said: Hello"])
+    assert len(http(app, "GET", "/conversation/t/messages")[1]["messages"]) == 2
+
+
+def test_graphql_that_nobody_needs_is_refused(app):
+    assert http(app, "POST", "/api/copilotedge", {"query": "{ secrets }"})[1]["error"]["code"] == "invalid_request"
 
 
 def test_a_socket_that_left_is_no_longer_listed(app):

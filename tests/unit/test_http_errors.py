@@ -21,6 +21,7 @@ STATUSES = {
     "QueueFull": 429,
     "ConversationsDisabled": 404,
     "TurnFailed": 502,
+    "AnswerPending": 504,
     "ModelError": 502,
     "ModelRequestRejected": 400,
     "ModelNotAllowed": 502,
@@ -84,3 +85,8 @@ def test_a_caller_is_told_when_to_come_back():
     assert headers_of(errors.QueueFull("Full.", retry_after=5)) == {"retry-after": "5"}
     assert headers_of(errors.QueueFull("Full.", retry_after=0)) == {"retry-after": "0"}
     assert headers_of(errors.QueueFull("Full.")) == {}
+
+
+def test_a_wrong_method_is_told_the_right_ones():
+    assert headers_of(errors.MethodNotAllowed("No.", allowed=("GET", "PUT"))) == {"allow": "GET, PUT"}
+    assert headers_of(errors.MethodNotAllowed("No.")) == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
-HEAVY = {"aws_lambda_powertools", "boto3", "botocore", "cryptography", "httpx", "jwt", "pydantic"}
+HEAVY = {"aws_lambda_powertools", "boto3", "botocore", "cryptography", "httpx", "jwt", "pydantic", "starlette"}
 
 
 def loaded(handler: str) -> set[str]:
@@ -29,6 +29,7 @@ def loaded(handler: str) -> set[str]:
         ("websocket_api", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),
         ("turn_worker", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),
         ("janitor", {"aws_lambda_powertools", "boto3", "botocore", "pydantic"}),
+        ("stream_api", HEAVY - {"httpx"}),
     ],
 )
 def test_a_handler_loads_only_what_it_needs(handler, needs):

@@ -284,6 +284,15 @@ async def test_tokens_are_limited_where_messages_are_not():
     assert (await refusal(it.limits.admit_message("alice"))).code == "token_budget_spent"
 
 
+@pytest.mark.parametrize("setting", ["tokens_per_day", "total_tokens_per_day"])
+async def test_a_budget_is_looked_at_without_counting_a_message(setting):
+    it = desk(**{setting: 100})
+    await it.limits.check_budget("alice")
+    await it.limits.charge("alice", 100)
+    assert (await refusal(it.another_lambda().check_budget("alice"))).code == "token_budget_spent"
+    assert sum(it.usage._messages["alice"].values()) == 0
+
+
 async def test_an_answer_without_tokens_costs_no_request():
     it = desk(tokens_per_day=100)
     await it.limits.charge("alice", 0)

@@ -71,13 +71,14 @@ def test_every_name_in_a_path_is_a_parameter(document):
 
 def test_only_what_has_a_body_asks_for_one(document):
     for path, method, operation in operations(document):
-        assert "requestBody" not in operation or method in ("post", "put"), path
+        assert "requestBody" not in operation or method in ("post", "put", "patch"), path
 
 
 def test_the_chat_request_is_described_with_its_wire_names(document):
     body = document["paths"]["/api/copilotedge"]["post"]["requestBody"]
     properties = body["content"]["application/json"]["schema"]["properties"]
-    assert set(properties) == {"messages", "conversationId", "model", "stream", "temperature", "max_tokens"}
+    assert {"messages", "conversationId", "model", "stream", "temperature", "max_tokens"} <= set(properties)
+    assert not {"conversation_id", "maxTokens"} & set(properties)
 
 
 def test_only_the_public_routes_are_open(document):
@@ -126,3 +127,18 @@ def test_the_pattern_of_conversation_ids_is_the_one_that_is_checked(document, co
         return
     with pytest.raises(InvalidRequest):
         address_of("me", conversation_id)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/", ("GET",)),
+        ("/conversation/c1", ("DELETE", "PATCH")),
+        ("/conversation/c1/messages", ("GET", "POST")),
+        ("/conversation/", ()),
+        ("/conversation/c1/nothing", ()),
+        ("/conversation/c1/messages/", ()),
+    ],
+)
+def test_the_methods_of_a_path_are_known(path, methods):
+    assert openapi.methods_of(path, SETTINGS) == methods

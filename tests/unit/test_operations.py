@@ -150,7 +150,7 @@ def test_no_local_stack_means_the_one_on_aws(tmp_path):
 
 
 def test_the_local_stack_is_meant_when_it_is_up_and_no_other_is_named(tmp_path):
-    up = Endpoints("http://h", "ws://h", "http://h/", "http://127.0.0.1:4599", "table", "mine", "http://m")
+    up = Endpoints("http://h", "ws://h", "http://s", "http://h/", "http://127.0.0.1:4599", "table", "mine", "http://m")
     (tmp_path / "endpoints.json").write_text(json.dumps(asdict(up)))
     (tmp_path / "ports.json").write_text('{"aws": 4599}')
     found = find(None, tmp_path)

@@ -18,7 +18,7 @@ ROUTES = [
     (method.upper(), path.replace("{conversationId}", "c1"))
     for path, operations in openapi.document(Settings())["paths"].items()
     for method in operations
-    if method in ("get", "put", "post", "delete") and (method.upper(), path) not in PUBLIC
+    if method in ("get", "put", "post", "patch", "delete") and (method.upper(), path) not in PUBLIC
 ]
 
 

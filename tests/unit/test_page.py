@@ -41,7 +41,7 @@ def test_the_page_is_html():
 
 
 def test_it_asks_for_no_other_file():
-    assert re.findall(r'(?:src|href)="(?!data:)', page.document(SETTINGS).text) == []
+    assert re.findall(r'(?:src|href)="(?!data:|#)', page.document(SETTINGS).text) == []
 
 
 def test_its_tag_changes_with_what_it_is_told():
@@ -104,7 +104,7 @@ def test_browsers_are_told_to_stay_with_https_where_there_is_https():
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_a_module_imports_from_its_siblings_only_and_by_their_names(module):
     siblings = "|".join(re.escape(other.name) for other in MODULES if other != module)
-    lines = re.findall(r"^.*\bimport\b.*$", module.read_text(), re.MULTILINE)
+    lines = re.findall(r"^[ \t]*import\b.*$|^.*\bimport\s*\(.*$", module.read_text(), re.MULTILINE)
     assert [line for line in lines if not re.fullmatch(rf'import {{ [\w, ]+ }} from "\./({siblings})";', line)] == []
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from copilotedge import prompts
-from copilotedge.models import ConversationSettings, Message, ModelRequest, PromptMessage, Turn
+from copilotedge.models import ConversationSettings, Message, ModelRequest, PromptMessage, ToolCall, Turn
 from copilotedge.settings import Settings
 
 SETTINGS = Settings(model="default", max_answer_tokens=100)
@@ -100,3 +100,52 @@ def test_a_question_longer_than_the_window_is_asked_whole():
 def test_a_window_begins_with_a_question():
     texts = [str(n) for n in range(101)]
     assert asked(TURN, None, *texts).messages[0].role == "user"
+
+
+# --- Tools
+
+CALLS = PromptMessage("assistant", "", (ToolCall("1", "a", "{}"), ToolCall("2", "b", "{}")))
+ONE, TWO = PromptMessage("tool", "one", tool_call_id="1"), PromptMessage("tool", "two", tool_call_id="2")
+ASKED, THANKS = PromptMessage("user", "Do it"), PromptMessage("user", "Thanks")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ([ASKED, CALLS, ONE, TWO], [ASKED, CALLS, ONE, TWO]),
+        ([ASKED, CALLS, TWO, ONE, THANKS], [ASKED, CALLS, TWO, ONE, THANKS]),
+        ([ASKED, CALLS, ONE, THANKS], [ASKED, THANKS]),
+        ([ASKED, CALLS, THANKS], [ASKED, THANKS]),
+        (
+            [ASKED, replace(CALLS, content="Let me see."), THANKS],
+            [ASKED, PromptMessage("assistant", "Let me see."), THANKS],
+        ),
+        ([ASKED, CALLS, ONE], [ASKED, PromptMessage("user", "one")]),
+        ([ONE, ASKED], [ASKED]),
+        ([ONE], [PromptMessage("user", "one")]),
+    ],
+)
+def test_calls_and_their_results_are_shown_together_or_not_at_all(given, shown):
+    assert prompts.window(given, SETTINGS) == shown
+
+
+def test_a_window_does_not_begin_between_a_call_and_its_results():
+    settings = Settings(history_window_messages=3)
+    assert prompts.window([ASKED, CALLS, ONE, TWO, THANKS], settings) == [THANKS]
+
+
+def test_arguments_of_calls_take_room():
+    settings = Settings(history_window_characters=12)
+    long = PromptMessage("assistant", "", (ToolCall("1", "a", "x" * 20),))
+    assert prompts.window([ASKED, long, ONE, THANKS], settings) == [THANKS]
+
+
+def test_results_are_not_joined():
+    messages = [
+        Message(1, "user", "Do it", 0, "m1"),
+        Message(2, "assistant", "", 0, "m2", tool_calls=CALLS.tool_calls),
+        Message(3, "tool", "one", 0, "m3", tool_call_id="1"),
+        Message(4, "tool", "two", 0, "m4", tool_call_id="2", options='{"seed":1}'),
+    ]
+    request = prompts.for_turn(TURN, ConversationSettings(), messages, SETTINGS)
+    assert (request.messages, request.options) == ((ASKED, CALLS, ONE, TWO), '{"seed":1}')

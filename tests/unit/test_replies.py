@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from copilotedge.answering import Pending, Reply
 from copilotedge.errors import Conflict, ModelInterrupted, ModelTimeout, ModelUnavailable, TurnFailed
 from copilotedge.models import PromptMessage, Usage
-from copilotedge.replies import Pending, Reply
-from copilotedge.requests import ChatMessage, ChatRequest
+from copilotedge.openai.chat_requests import ChatMessage, ChatRequest
 from tests.fakes import World, until
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("copilotedge.replies.POLL_SECONDS", (0.001,))
+    monkeypatch.setattr("copilotedge.following.POLL_SECONDS", (0.001,))
     monkeypatch.setattr("copilotedge.watching.WATCH_SECONDS", 0.01)
 
 
@@ -31,7 +31,9 @@ def asking(*messages: ChatMessage | str, conversation: str | None = "c1", **more
 
 async def ask(world: World, request: ChatRequest, message_id: str = "", seconds: float = 5) -> Reply | Pending:
     deadline = world.clock.now + int(seconds * 1000)
-    return await world.replies.reply(request, "", request.conversation_id or "", world.clock.now, deadline, message_id)
+    return await world.replies.reply(
+        request.question, "", request.conversation_id or "", world.clock.now, deadline, message_id
+    )
 
 
 async def begin(world: World, request: ChatRequest, message_id: str = "") -> asyncio.Task[Reply | Pending]:
@@ -111,7 +113,7 @@ async def test_a_model_that_fails_is_the_callers_error():
 async def test_a_caller_out_of_time_is_told_where_the_answer_will_be():
     world = World()
     world.model.scripts.append(["Once ", asyncio.Event()])
-    pending = await ask(world, asking("Hi"), "k1", seconds=0.02)
+    pending = await ask(world, asking("Hi"), "k1", seconds=0.2)
     assert isinstance(pending, Pending)
     assert (pending.conversation_id, pending.message_id) == ("c1", "k1")
     await world.work()
@@ -221,7 +223,7 @@ async def test_a_waiting_message_that_is_gone_is_an_error_and_not_pending(act):
     second = asyncio.create_task(ask(world, asking("2"), "k2"))
     await queued(world, "2")
     await world.conversations.cancel("c1", "k2") if act == "withdraw" else await getattr(world.conversations, act)("c1")
-    done, _ = await asyncio.wait({second}, timeout=0.2)
+    done, _ = await asyncio.wait({second}, timeout=10)
     await drop(first, second)
     assert done
 
@@ -253,7 +255,7 @@ async def test_a_stateless_chat_out_of_time_is_an_error_and_closes_the_call():
     world = World()
     world.model.scripts.append(["Once", asyncio.Event()])
     with pytest.raises(ModelTimeout):
-        await ask(world, asking("Hi", conversation=None), seconds=0.02)
+        await ask(world, asking("Hi", conversation=None), seconds=0.2)
     assert world.model.closed == 1
 
 

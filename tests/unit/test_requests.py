@@ -9,6 +9,8 @@ import pytest
 
 from copilotedge import requests
 from copilotedge.errors import InvalidRequest, RequestTooLarge
+from copilotedge.models import Marks
+from copilotedge.openai.chat_requests import parse_chat
 from copilotedge.settings import Settings
 
 SETTINGS = Settings(max_message_characters=20, max_request_bytes=1_000, max_messages_per_request=3, max_nesting_depth=5)
@@ -41,19 +43,19 @@ def test_a_chat_request_is_read_with_openais_names_and_ours():
         "temperature": 1,
         "max_tokens": 9,
     }
-    request = requests.parse_chat(json.dumps(body), SETTINGS)
+    request = parse_chat(json.dumps(body), SETTINGS)
     assert (request.conversation_id, request.model, request.stream) == ("c:1", "m", True)
     assert (request.temperature, request.max_tokens) == (1.0, 9)
 
 
 def test_unknown_fields_are_ignored():
     body = {"messages": [USER | {"name": "x"}], "top_p": 1, "conversation_id": "ignored"}
-    assert requests.parse_chat(json.dumps(body), SETTINGS).conversation_id is None
+    assert parse_chat(json.dumps(body), SETTINGS).conversation_id is None
 
 
 def test_content_may_come_in_text_parts():
     parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
-    request = requests.parse_chat(json.dumps({"messages": [{"role": "user", "content": parts}]}), SETTINGS)
+    request = parse_chat(json.dumps({"messages": [{"role": "user", "content": parts}]}), SETTINGS)
     assert request.messages[0].text == "Hello"
 
 
@@ -71,12 +73,14 @@ def test_content_may_come_in_text_parts():
         ({"messages": "secret"}, "invalid_messages"),
         ({"messages": ["secret"]}, "invalid_messages"),
         ({"messages": [{"role": "secret", "content": "x"}]}, "invalid_role"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_role"),
+        ({"messages": [{"role": "function", "content": "x"}]}, "invalid_role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_messages"),
+        ({"messages": [USER], "n": 2}, "unsupported_parameter"),
         ({"messages": [{"content": "secret"}]}, "invalid_role"),
         ({"messages": [{"role": "user"}]}, "invalid_content"),
         ({"messages": [{"role": "user", "content": 7}]}, "invalid_content"),
         ({"messages": [{"role": "user", "content": None}]}, "invalid_content"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "invalid_content"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "unsupported_content"),
         ({"messages": [{"role": "user", "content": "\ud83d"}]}, "invalid_text"),
         ({"messages": [USER], "secret\udc00": 1}, "invalid_text"),
         ({"messages": [USER] * 4}, "too_many_messages"),
@@ -99,7 +103,7 @@ def test_content_may_come_in_text_parts():
     ],
 )
 def test_a_bad_chat_request_is_refused_with_a_code(body, code):
-    assert refusal(requests.parse_chat, body) == (InvalidRequest, code)
+    assert refusal(parse_chat, body) == (InvalidRequest, code)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +117,12 @@ def test_a_bad_chat_request_is_refused_with_a_code(body, code):
     ],
 )
 def test_a_chat_request_that_is_too_large_is_refused_as_such(body, code):
-    assert refusal(requests.parse_chat, body) == (RequestTooLarge, code)
+    assert refusal(parse_chat, body) == (RequestTooLarge, code)
 
 
 def test_characters_are_counted_not_bytes():
     body = {"messages": [{"role": "user", "content": "🎉" * 20}]}
-    assert requests.parse_chat(json.dumps(body), SETTINGS).messages[0].text == "🎉" * 20
+    assert parse_chat(json.dumps(body), SETTINGS).messages[0].text == "🎉" * 20
 
 
 def test_escaped_characters_are_text_like_others():
@@ -216,16 +220,16 @@ def test_a_question_and_its_instructions_fit_one_item_together():
     settings = Settings(max_messages_per_request=100, max_instruction_characters=1_000_000)
     messages = [{"role": "system", "content": "é" * 10_000}] * 18
     with pytest.raises(RequestTooLarge) as caught:
-        requests.parse_chat(json.dumps({"messages": [*messages, USER]}, ensure_ascii=False), settings)
+        parse_chat(json.dumps({"messages": [*messages, USER]}, ensure_ascii=False), settings)
     assert caught.value.code == "message_too_large"
-    requests.parse_chat(json.dumps({"messages": [*messages[:17], USER]}, ensure_ascii=False), settings)
+    parse_chat(json.dumps({"messages": [*messages[:17], USER]}, ensure_ascii=False), settings)
 
 
 def test_instructions_are_bounded_wherever_they_come_from():
     text = "x" * 24_001
     chat = {"messages": [{"role": "system", "content": "x" * 9_000}] * 3 + [USER]}
     for parse, body in (
-        (requests.parse_chat, chat),
+        (parse_chat, chat),
         (requests.parse_state_update, {"context": {"systemPrompt": text}}),
     ):
         with pytest.raises(RequestTooLarge) as caught:
@@ -234,7 +238,7 @@ def test_instructions_are_bounded_wherever_they_come_from():
 
 
 def test_a_temperature_is_rounded_to_what_a_model_can_tell():
-    request = requests.parse_chat(json.dumps({"messages": [USER], "temperature": 1e-200}), SETTINGS)
+    request = parse_chat(json.dumps({"messages": [USER], "temperature": 1e-200}), SETTINGS)
     assert request.temperature == 0
 
 
@@ -343,3 +347,51 @@ def test_a_bad_count_is_refused(text):
     with pytest.raises(InvalidRequest) as caught:
         requests.parse_count(text, "limit", 50, 1, 100)
     assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    ("body", "marks"),
+    [
+        ({}, Marks()),
+        ({"title": "Mine"}, Marks(title="Mine")),
+        ({"title": " a\r\n\u202eb\0 "}, Marks(title="a b")),
+        ({"title": None}, Marks(title="")),
+        ({"pinned": True, "archived": False, "of_later": 1}, Marks(pinned=True, archived=False)),
+        ({"pinned": None}, Marks()),
+    ],
+)
+def test_what_is_left_out_of_a_change_of_the_list_stays(body, marks):
+    assert requests.parse_marks(json.dumps(body), SETTINGS) == marks
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"title": ""}, "invalid_title"),
+        ({"title": " \n\u202e"}, "invalid_title"),
+        ({"title": "secret" * 40}, "invalid_title"),
+        ({"title": 7}, "invalid_title"),
+        ({"pinned": "secret"}, "invalid_request"),
+        ({"archived": 1}, "invalid_request"),
+        ("[]", "invalid_json"),
+    ],
+)
+def test_a_change_of_the_list_is_checked(body, code):
+    assert refusal(requests.parse_marks, body) == (InvalidRequest, code)
+
+
+@pytest.mark.parametrize(("text", "flag"), [(None, False), ("true", True), ("false", False)])
+def test_a_flag_is_true_or_false(text, flag):
+    assert requests.parse_flag(text, "archived") is flag
+
+
+@pytest.mark.parametrize("text", ["", "True", "1", "yes"])
+def test_a_flag_that_is_neither_is_refused(text):
+    with pytest.raises(InvalidRequest, match="archived"):
+        requests.parse_flag(text, "archived")
+
+
+def test_a_search_is_bounded():
+    assert (requests.parse_search(None), requests.parse_search("é" * 200)) == ("", "é" * 200)
+    with pytest.raises(InvalidRequest):
+        requests.parse_search("x" * 201)

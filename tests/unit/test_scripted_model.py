@@ -5,7 +5,7 @@ import threading
 import httpx
 import pytest
 
-from tests.scripted_model import Reply, ScriptedModel
+from tests.scripted_model import Call, Reply, ScriptedModel
 
 
 @pytest.fixture
@@ -219,3 +219,20 @@ def test_it_can_be_started_again_on_its_port():
 def test_a_taken_port_is_an_error(model):
     with pytest.raises(OSError, match="address already in use"):
         ScriptedModel(model.port).start()
+
+
+async def test_calls_are_streamed_in_pieces_behind_the_text(client, model):
+    model.script(Reply("Let me see.", calls=[Call("weather", '{"city": "Oslo"}')]))
+    deltas = [json.loads(event)["choices"][0] for event in events(await ask(client, stream=True))[:-1]]
+    calls = [call for choice in deltas for call in choice["delta"].get("tool_calls", [])]
+    assert (calls[0]["id"], calls[0]["function"]["name"]) == ("call-1", "weather")
+    assert "".join(call["function"]["arguments"] for call in calls) == '{"city": "Oslo"}'
+    assert deltas[-1]["finish_reason"] == "tool_calls"
+
+
+async def test_calls_of_a_whole_answer_stand_beside_its_text(client, model):
+    model.script(*[Reply(calls=[Call("weather", '{"city": "Oslo"}')])] * 2)
+    [choice] = (await ask(client)).json()["choices"]
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "Oslo"}'}
+    run = (await ask(client, path="/run/@cf/m")).json()
+    assert run["result"]["tool_calls"] == [{"name": "weather", "arguments": {"city": "Oslo"}}]

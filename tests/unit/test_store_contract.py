@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from copilotedge.adapters.dynamodb import DynamoDBStore
 from copilotedge.ports import ConversationStore
 from tests.fakes import FakeClock
 from tests.memory_store import MemoryStore
+from tests.mocked_aws import mocked_aws
 from tests.store_contract import *  # noqa: F403 - the contract's tests
 from tests.store_contract import MAX_STORED
 from tests.tables import create_table
@@ -27,7 +27,7 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Conversa
     if request.param == "memory":
         yield MemoryStore(clock, MAX_STORED)
         return
-    with mock_aws():
+    with mocked_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
         yield DynamoDBStore(client, create_table(client), MAX_STORED, clock)
         client.close()

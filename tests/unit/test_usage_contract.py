@@ -7,20 +7,20 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from copilotedge.adapters.dynamodb import DynamoDBStore, DynamoDBUsage
 from copilotedge.ports import ConversationStore, UsageStore
 from tests.fakes import FakeClock
 from tests.memory_store import MemoryStore
 from tests.memory_usage import MemoryUsage
+from tests.mocked_aws import mocked_aws
 from tests.tables import create_table
 from tests.usage_contract import *  # noqa: F403 - the contract's tests
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with mock_aws():
+    with mocked_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
         yield client
         client.close()

@@ -34,6 +34,9 @@ class TurnWorker:
     async def sweep(self, conversation_id: str) -> None:
         await self._invoke({"action": "sweep", "conversationId": conversation_id})
 
+    async def entitle(self, conversation_id: str) -> None:
+        await self._invoke({"action": "entitle", "conversationId": conversation_id})
+
     async def forget_user(self, user: str) -> None:
         await self._invoke({"action": "forget_user", "user": user})
 

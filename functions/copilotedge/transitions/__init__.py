@@ -15,13 +15,14 @@ Nothing here does I/O, reads a clock or waits. Two invariants carry the rest:
     steps     what all of them are made of
 """
 
-from copilotedge.transitions.endings import abandon, answer_id, close, complete
+from copilotedge.transitions.endings import abandon, answer_id, attempt_of, close, complete
 from copilotedge.transitions.intake import (
     Began,
     Queued,
     Repeated,
     Submission,
     append,
+    append_all,
     fingerprint,
     import_history,
     match_receipt,
@@ -29,7 +30,7 @@ from copilotedge.transitions.intake import (
     submit,
     withdraw,
 )
-from copilotedge.transitions.leases import claim, hand_over, note_listener, renew, request_cancel, take_voice
+from copilotedge.transitions.leases import claim, follow, hand_over, note_listener, renew, request_cancel, take_voice
 from copilotedge.transitions.lives import clear, delete, share, store_settings
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, LAST_WORDS_MS, LIST_EVERY_MS, Rules, new_id
 
@@ -45,12 +46,15 @@ __all__ = [
     "abandon",
     "answer_id",
     "append",
+    "append_all",
+    "attempt_of",
     "claim",
     "clear",
     "close",
     "complete",
     "delete",
     "fingerprint",
+    "follow",
     "hand_over",
     "import_history",
     "match_receipt",

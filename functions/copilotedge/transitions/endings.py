@@ -9,13 +9,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from copilotedge.errors import Closing
-from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, Turn, Usage
+from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, ToolCall, Turn, Usage
 from copilotedge.transitions.leases import held
 from copilotedge.transitions.steps import Rules, new_turn, next_state, question_of, take_word, touch
 
 
 def complete(
-    snapshot: Snapshot, turn: Turn, text: str, usage: Usage, status: MessageStatus, model: str, rules: Rules, now: int
+    snapshot: Snapshot,
+    turn: Turn,
+    text: str,
+    usage: Usage,
+    status: MessageStatus,
+    model: str,
+    rules: Rules,
+    now: int,
+    tool_calls: tuple[ToolCall, ...] = (),
+    cost: int | None = None,
 ) -> Change:
     """Append the answer."""
     state, current = _open(snapshot.state, turn)
@@ -31,12 +40,15 @@ def complete(
         status=status,
         model=model,
         replaces=current.replaces,
+        tool_calls=tool_calls,
+        cost=cost,
     )
     ended = next_state(
         state,
         seq=answer.seq,
         message_count=state.message_count + (0 if current.replaces else 1),
         total_tokens=state.total_tokens + usage.total_tokens,
+        total_cost=state.total_cost + (cost or 0),
     )
     removed = (current.replaces,) if current.replaces else ()
     return _end(snapshot, ended, current, (answer,), removed, rules, now)
@@ -68,6 +80,12 @@ def close(snapshot: Snapshot, turn: Turn, epoch: str, rules: Rules, now: int) ->
 def answer_id(turn: Turn) -> str:
     """Message id of the answer that this attempt at the turn gives."""
     return f"{turn.turn_id}-{turn.attempt}"
+
+
+def attempt_of(answer: Message) -> int:
+    """The attempt that gave an answer of the log; 1 for one that a client brought."""
+    number = answer.message_id.rpartition("-")[2]
+    return int(number) if answer.turn_id and number.isdecimal() else 1
 
 
 def _open(state: State | None, turn: Turn) -> tuple[State, Turn]:
@@ -106,7 +124,7 @@ def _begin_next(
     turn = new_turn(first.turn_id, first.message_id, ended.seq + 1, before.holder, rules, now)
     turn = replace(turn, model=first.model, temperature=first.temperature, max_tokens=first.max_tokens)
     turn = replace(turn, has_standby=before.has_standby, user=first.user)
-    question = question_of(turn, first.content, first.instructions, now)
+    question = question_of(turn, first, now)
     begun = replace(ended, seq=question.seq, message_count=ended.message_count + 1, queued=ended.queued - 1, turn=turn)
     return Change(
         expected=snapshot.state,

@@ -11,6 +11,9 @@ from copilotedge.models import Change, Message, PromptMessage, QueuedMessage, Re
 from copilotedge.transitions.leases import with_standby
 from copilotedge.transitions.steps import Rules, born, new_id, new_turn, next_state, question_of, take_word, touch
 
+QUESTIONS: tuple[Role, ...] = ("user", "tool")
+"""Roles of messages that are answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -18,8 +21,9 @@ class Submission:
 
     ``context`` are messages that come before it and are not in the log yet (a client that brings its own history).
     ``client_id`` tells whether the client chose ``message_id``, and so may repeat it. ``arrival`` is when the gateway
-    received it. ``instructions`` is system text for this answer alone. ``holder`` is set by a caller that will run the
-    turn itself; without it a worker has to claim it. ``user`` sent it.
+    received it. ``instructions`` is system text for this answer alone, ``options`` what else its model is asked with.
+    ``holder`` is set by a caller that will run the turn itself; without it a worker has to claim it. ``user`` sent it.
+    The ``role`` is ``tool`` for the result of the tool call ``tool_call_id``.
     """
 
     message_id: str
@@ -33,6 +37,9 @@ class Submission:
     model: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
+    role: Role = "user"
+    tool_call_id: str = ""
+    options: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -110,6 +117,12 @@ def append(snapshot: Snapshot, role: Role, content: str, tokens: int, rules: Rul
     return Change(expected=state, state=touch(grown, rules, now), messages=(message,))
 
 
+def append_all(snapshot: Snapshot, messages: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
+    """The same for several messages at once."""
+    change = import_history(snapshot, messages, rules, now)
+    return replace(change, state=replace(change.state, voice_until=take_word(change.state, now)))
+
+
 def import_history(snapshot: Snapshot, brought: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
     """Append messages that a client has from elsewhere. Raises ``Conflict`` while a turn runs."""
     state = snapshot.state
@@ -136,7 +149,7 @@ def fingerprint(content: str) -> str:
 
 
 def _find_repeat(snapshot: Snapshot, submission: Submission) -> Repeated | None:
-    taken = [(m.message_id, m.content, m.turn_id) for m in snapshot.messages if m.role == "user"]
+    taken = [(m.message_id, m.content, m.turn_id) for m in snapshot.messages if m.role in QUESTIONS]
     taken += [(q.message_id, q.content, q.turn_id) for q in snapshot.queue]
     for message_id, content, turn_id in taken:
         if message_id == submission.message_id:
@@ -146,9 +159,9 @@ def _find_repeat(snapshot: Snapshot, submission: Submission) -> Repeated | None:
 
 def _last_exchange(messages: Sequence[Message]) -> tuple[Message | None, Message | None]:
     """The last question and its answer (None where it has none)."""
-    if messages and messages[-1].role == "user":
+    if messages and messages[-1].role in QUESTIONS:
         return messages[-1], None
-    if len(messages) >= 2 and messages[-1].role == "assistant" and messages[-2].role == "user":
+    if len(messages) >= 2 and messages[-1].role == "assistant" and messages[-2].role in QUESTIONS:
         return messages[-2], messages[-1]
     return None, None
 
@@ -159,7 +172,7 @@ def _begin(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
     turn = new_turn(new_id(), submission.message_id, state.seq + len(earlier) + 1, submission.holder, rules, now)
     turn = replace(turn, model=submission.model, temperature=submission.temperature, max_tokens=submission.max_tokens)
     turn = replace(turn, user=submission.user)
-    question = question_of(turn, submission.content, submission.instructions, now)
+    question = question_of(turn, submission, now)
     grown = replace(state, seq=question.seq, message_count=state.message_count + len(earlier) + 1, turn=turn)
     change = Change(
         expected=snapshot.state,
@@ -172,7 +185,15 @@ def _begin(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
 
 def _earlier(state: State, brought: Sequence[PromptMessage], now: int) -> tuple[Message, ...]:
     return tuple(
-        Message(state.seq + n, message.role, message.content, now, new_id())
+        Message(
+            seq=state.seq + n,
+            role=message.role,
+            content=message.content,
+            timestamp=now,
+            message_id=new_id(),
+            tool_calls=message.tool_calls,
+            tool_call_id=message.tool_call_id,
+        )
         for n, message in enumerate(brought, start=1)
     )
 
@@ -196,6 +217,9 @@ def _enqueue(
         model=submission.model,
         temperature=submission.temperature,
         max_tokens=submission.max_tokens,
+        role=submission.role,
+        tool_call_id=submission.tool_call_id,
+        options=submission.options,
     )
     change = Change(
         expected=state,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import Change, State, Turn
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, next_state, take_word
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, FOLLOW_MS, Rules, next_state, take_word
 
 
 def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int) -> Change:
@@ -49,6 +49,14 @@ def note_listener(state: State | None) -> Change | None:
         return None
     turn = with_standby(state.turn)
     return Change(expected=state, state=next_state(state, listeners=state.listeners + 1, turn=turn))
+
+
+def follow(state: State | None, now: int) -> Change | None:
+    """Have the turn's holder keep drafts for a while; None when nothing runs, or it will do so long enough."""
+    if state is None or state.turn is None or state.followed_until > now + FOLLOW_MS // 2:
+        return None
+    turn = with_standby(state.turn)
+    return Change(expected=state, state=next_state(state, followed_until=now + FOLLOW_MS, turn=turn))
 
 
 def take_voice(state: State | None, last_seq: int, now: int) -> Change | None:

@@ -53,4 +53,5 @@ def _emptied(state: State, now: int) -> State:
     turn = state.turn
     closing = with_standby(replace(turn, closing=True)) if turn and turn.holder and turn.is_held(now) else None
     epoch = next_epoch(now, state.epoch)
-    return next_state(state, epoch=epoch, seq=0, queued=0, message_count=0, total_tokens=0, turn=closing)
+    empty = {"seq": 0, "queued": 0, "message_count": 0, "total_tokens": 0, "total_cost": 0}
+    return next_state(state, epoch=epoch, turn=closing, **empty)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from copilotedge.models import Message, State, Turn
+from copilotedge.models import Message, Role, State, Turn
 
 CLAIM_GRACE_MS = 10_000
 """How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
@@ -17,6 +17,9 @@ so that sockets hear turns one after the other although two processes speak."""
 
 LIST_EVERY_MS = 300_000
 """How far the owner's list of conversations may lag behind a conversation's activity."""
+
+FOLLOW_MS = 20_000
+"""How long the holder keeps drafts for readers over HTTP that do not ask for more."""
 
 EVICT_EVERY = 50
 """Messages between two evictions; even, for a turn adds two."""
@@ -79,8 +82,34 @@ def new_turn(turn_id: str, message_id: str, question_seq: int, holder: str, rule
     return Turn(turn_id, message_id, question_seq, holder, attempt=1 if holder else 0, lease_until=now + lease)
 
 
-def question_of(turn: Turn, content: str, instructions: str, now: int) -> Message:
-    return Message(turn.question_seq, "user", content, now, turn.message_id, turn.turn_id, instructions=instructions)
+class Asked(Protocol):
+    """What a question is made of, whether it has waited or not."""
+
+    @property
+    def role(self) -> Role: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def tool_call_id(self) -> str: ...
+    @property
+    def instructions(self) -> str: ...
+    @property
+    def options(self) -> str: ...
+
+
+def question_of(turn: Turn, asked: Asked, now: int) -> Message:
+    """The user's words, or what a tool gave, as the log keeps them."""
+    return Message(
+        seq=turn.question_seq,
+        role=asked.role,
+        content=asked.content,
+        timestamp=now,
+        message_id=turn.message_id,
+        turn_id=turn.turn_id,
+        instructions=asked.instructions,
+        options=asked.options,
+        tool_call_id=asked.tool_call_id,
+    )
 
 
 def new_id() -> str:

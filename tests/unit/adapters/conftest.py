@@ -9,15 +9,15 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
+from tests.mocked_aws import mocked_aws
 from tests.tables import create_table
 
 
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[Any]:
     """One client for all tests of a module: to make one takes longer than to run any of them."""
-    with mock_aws():
+    with mocked_aws():
         client = boto3.client("dynamodb", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
         yield client
         client.close()

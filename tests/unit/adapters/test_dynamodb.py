@@ -17,10 +17,11 @@ from botocore.stub import ANY, Stubber
 
 from copilotedge.adapters.dynamodb import DynamoDBStore
 from copilotedge.adapters.dynamodb import store as dynamodb
+from copilotedge.answering import Reply
 from copilotedge.errors import InvalidRequest, ReceiptExists, RequestTooLarge, StateChanged, StoreUnavailable
 from copilotedge.models import Change, Connection, Message, PromptMessage, QueuedMessage, Receipt, Usage
-from copilotedge.replies import Reply
-from copilotedge.requests import ChatMessage, ChatRequest, merge_context, parse_chat
+from copilotedge.openai.chat_requests import ChatMessage, ChatRequest, parse_chat
+from copilotedge.requests import merge_context
 from copilotedge.transitions import Submission
 from copilotedge.transitions.steps import Rules, born, next_state
 from tests.fakes import START, FakeClock, World, until
@@ -231,7 +232,7 @@ async def stored(world: World, count: int, text: str = "text") -> None:
 
 async def ask(world: World, text: str = "Hi") -> Reply:
     request = ChatRequest(messages=[ChatMessage(role="user", content=text)], conversationId="c1")
-    return await world.replies.reply(request, "", "c1", world.clock.now, world.clock.now + 25_000, "key-1")
+    return await world.replies.reply(request.question, "", "c1", world.clock.now, world.clock.now + 25_000, "key-1")
 
 
 async def ask_slowly(world: World, requests: Counter[str]) -> None:
@@ -346,7 +347,7 @@ async def test_what_the_edge_lets_in_can_be_stored(world, more):
     body = more | {"conversationId": "c1", "messages": [*more["messages"], {"role": "user", "content": "Hi"}]}
     with suppress(InvalidRequest):
         request = parse_chat(json.dumps(body), world.settings)
-        await world.replies.reply(request, "", "c1", world.clock.now, world.clock.now + 25_000)
+        await world.replies.reply(request.question, "", "c1", world.clock.now, world.clock.now + 25_000)
 
 
 async def test_a_context_cannot_outgrow_its_item(world):

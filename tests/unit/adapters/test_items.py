@@ -51,6 +51,8 @@ def test_a_state_comes_back_as_it_was(state):
     [
         Message(1, "user", "", START, "m1"),
         Message(2, "assistant", "é🎉\0", START, "m2", "t1", 9, 4, "cancelled", "m", 1, "be brief"),
+        Message(2, "assistant", "Hi", START, "m2", cost=6_955),
+        Message(2, "assistant", "Hi", START, "m2", cost=0),
     ],
 )
 def test_a_message_comes_back_as_it_was(message):

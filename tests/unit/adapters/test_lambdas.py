@@ -47,6 +47,11 @@ async def test_a_sweep_is_given_to_the_worker(stub):
     await TurnWorker(stub.client, "worker").sweep("c1")
 
 
+async def test_a_worker_is_asked_for_a_title(stub):
+    expect(stub, {"action": "entitle", "conversationId": "c1"})
+    await TurnWorker(stub.client, "worker").entitle("c1")
+
+
 async def test_a_worker_is_asked_to_stand_by(stub):
     expect(stub, {"action": "stand_by", "conversationId": "c1"})
     await TurnWorker(stub.client, "worker").stand_by("c1")

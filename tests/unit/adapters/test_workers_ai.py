@@ -16,7 +16,7 @@ from copilotedge.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from copilotedge.models import Finished, ModelRequest, PromptMessage, TextDelta, Usage
+from copilotedge.models import Finished, ModelRequest, PromptMessage, TextDelta, ToolCall, ToolCallDelta, Usage
 from tests.scripted_model import Reply, ScriptedModel
 
 BASE_URL = "https://models.test/client/v4/accounts/a/ai"
@@ -166,6 +166,31 @@ async def test_a_temperature_is_sent_when_there_is_one():
     assert json.loads(bench.requests[0].content)["temperature"] == 0.0
 
 
+async def test_tools_calls_and_results_are_sent_by_openais_names():
+    calls = PromptMessage("assistant", "", (ToolCall("call-1", "weather", '{"city":"Oslo"}'),))
+    result = PromptMessage("tool", "rain", tool_call_id="call-1")
+    bench = Bench(said_hello())
+    await bench.events(ModelRequest("@cf/m", (calls, result), 100, options='{"tools":[{"type":"function"}],"seed":7}'))
+    sent = json.loads(bench.requests[0].content)
+    function = {"name": "weather", "arguments": '{"city":"Oslo"}'}
+    assert (sent["tools"], sent["seed"]) == ([{"type": "function"}], 7)
+    assert sent["messages"] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "call-1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": "rain", "tool_call_id": "call-1"},
+    ]
+
+
+async def test_options_do_not_replace_what_we_decide():
+    bench = Bench(said_hello())
+    await bench.events(ModelRequest("@cf/m", (), 100, options='{"stream":false,"max_tokens":9}'))
+    sent = json.loads(bench.requests[0].content)
+    assert (sent["stream"], sent["max_tokens"]) == (True, 100)
+
+
 async def test_every_silence_is_bounded():
     bench = Bench(said_hello(), timeout_seconds=7)
     await bench.events()
@@ -202,6 +227,39 @@ async def test_a_plain_json_body_is_read_too(body):
 async def test_what_a_reasoning_model_thinks_is_no_answer():
     bench = Bench(stream(sse(delta(None, reasoning_content="Well..."), delta("Hello"))))
     assert await bench.events() == hello()
+
+
+def calling(*calls):
+    return delta(None, tool_calls=list(calls))
+
+
+async def test_tool_calls_come_in_pieces():
+    begun = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+    other = {"index": 1, "id": "call-2", "type": "function", "function": {"name": "time", "arguments": "{}"}}
+    pieces = [calling(begun), calling({"index": 0, "function": {"arguments": '{"city":'}}), calling(other)]
+    pieces += [calling({"index": 0, "function": {"arguments": '"Oslo"}'}}), delta(None, "tool_calls")]
+    assert await Bench(stream(sse(*pieces))).events() == [
+        ToolCallDelta(0, "", "call-1", "weather"),
+        ToolCallDelta(0, '{"city":'),
+        ToolCallDelta(1, "{}", "call-2", "time"),
+        ToolCallDelta(0, '"Oslo"}'),
+        Finished(Usage(), "@cf/m", "tool_calls"),
+    ]
+
+
+async def test_run_tells_whole_tool_calls_without_ids():
+    reply = {"response": None, "tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}}, {"name": "time"}]}
+    first, second, _ = await Bench(
+        httpx.Response(200, json={"result": reply, "success": True}), endpoint="run"
+    ).events()
+    assert (first.index, first.name, first.arguments) == (0, "weather", '{"city": "Oslo"}')
+    assert (second.index, second.name, second.arguments) == (1, "time", "")
+    assert first.call_id.startswith("call_") and first.call_id != second.call_id
+
+
+@pytest.mark.parametrize("calls", [7, "x", [7], {"a": 1}, None])
+async def test_odd_tool_calls_are_none(calls):
+    assert await Bench(stream(sse(delta("Hello", tool_calls=calls)))).events() == hello()
 
 
 async def test_tokens_sent_as_numbers_are_text():

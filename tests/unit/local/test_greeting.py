@@ -6,6 +6,7 @@ from local.endpoints import Endpoints
 OPEN = Endpoints(
     http_url="http://aws/api",
     websocket_url="ws://aws/live",
+    stream_url="http://stream",
     chat_page_url="http://aws/api/",
     aws_endpoint_url="http://aws",
     table_name="table",
@@ -28,6 +29,7 @@ def test_the_token_is_told_once_and_the_shell_puts_it_into_the_rest() -> None:
     text = greeting(replace(OPEN, token="a.b.c"))
     assert line(text, "Token") == "TOKEN=a.b.c"
     assert '"authorization: Bearer $TOKEN"' in line(text, "REST")
+    assert line(text, "OpenAI") == "http://stream/v1"
     assert line(text, "WebSocket") == "ws://aws/live?conversationId=hello&token=$TOKEN"
 
 

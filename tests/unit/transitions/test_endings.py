@@ -35,6 +35,13 @@ def test_an_answer_follows_its_question_and_carries_the_usage():
     assert answer == Message(2, "assistant", "Hello", NOW, "t1-2", "t1", tokens=15, prompt_tokens=10, model="a-model")
 
 
+@pytest.mark.parametrize(("cost", "total"), [(None, 30), (0, 30), (12, 42)])
+def test_an_answer_has_its_cost_and_the_conversation_the_sum_of_those_that_are_known(cost, total):
+    before = Snapshot(running(total_cost=30))
+    change = complete(before, MINE, "Hello", Usage(10, 5), "complete", "a-model", RULES, NOW, cost=cost)
+    assert (change.messages[0].cost, change.state.total_cost) == (cost, total)
+
+
 def test_each_attempt_gives_an_answer_of_its_own_name():
     assert answer_id(MINE) != answer_id(replace(MINE, attempt=3))
 

@@ -24,6 +24,7 @@ def used(turn: Turn | None = None) -> State:
         queued=2,
         message_count=9,
         total_tokens=70,
+        total_cost=700,
         members={"bob": "read"},
         turn=turn,
         voice_until=7,
@@ -38,7 +39,7 @@ def test_an_unknown_conversation_needs_no_end(act):
 def test_a_clear_starts_an_empty_epoch_of_the_same_life():
     before = used()
     after = clear(before, RULES, NOW).state
-    assert (after.seq, after.queued, after.message_count, after.total_tokens) == (0, 0, 0, 0)
+    assert (after.seq, after.queued, after.message_count, after.total_tokens, after.total_cost) == (0, 0, 0, 0, 0)
     assert (after.life, after.members, after.created_at) == (before.life, {"bob": "read"}, START)
     assert after.epoch > before.epoch
 

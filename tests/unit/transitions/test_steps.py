@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from copilotedge.models import Message
+from copilotedge.transitions import Submission
 from copilotedge.transitions.steps import (
     CLAIM_GRACE_MS,
     Rules,
@@ -56,8 +57,9 @@ def test_a_turn_without_a_holder_waits_for_a_worker_to_claim_it():
 
 def test_a_question_belongs_to_its_turn():
     turn = new_turn("t", "m", 3, "", RULES, START)
-    assert question_of(turn, "Hi", "be brief", START) == Message(
-        3, "user", "Hi", START, "m", "t", instructions="be brief"
+    asked = Submission("m", "Hi", START, instructions="be brief", options='{"seed":1}')
+    assert question_of(turn, asked, START) == Message(
+        3, "user", "Hi", START, "m", "t", instructions="be brief", options='{"seed":1}'
     )
 
 

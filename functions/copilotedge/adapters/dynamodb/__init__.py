@@ -1,9 +1,11 @@
-"""The conversation store on DynamoDB, and the counters of what users use.
+"""The conversation store on DynamoDB, the counters of what users use, and answers that may be given again.
 
 ::
 
     store        the requests of conversations
     usage        the requests of users' counters
+    listings     owners' lists of conversations
+    cache        the requests of cached answers
     calls        one request, and its failures
     changes      a change as transaction writes
     reading      items as snapshots; which items are dead
@@ -11,7 +13,8 @@
     attributes   DynamoDB's typed attributes
 """
 
+from copilotedge.adapters.dynamodb.cache import DynamoDBAnswerCache
 from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
 
-__all__ = ["DynamoDBStore", "DynamoDBUsage"]
+__all__ = ["DynamoDBAnswerCache", "DynamoDBStore", "DynamoDBUsage"]

@@ -7,6 +7,7 @@ from typing import Any
 from copilotedge.adapters.dynamodb import items
 from copilotedge.adapters.dynamodb.attributes import key, plain
 from copilotedge.addresses import address_of_key
+from copilotedge.listings import Relisting, relisting
 from copilotedge.models import Change, Receipt
 
 
@@ -34,13 +35,36 @@ def writes_of(table: str, conversation_id: str, change: Change, now: int) -> lis
 
 
 def _listing(table: str, conversation_id: str, change: Change) -> list[dict[str, Any]]:
-    """The conversation's entry in its owner's list, if it is due or to go."""
+    """The conversation's entry in its owner's list, if there is something new or it is to go."""
     place = items.listing_key(address_of_key(conversation_id))
     if change.removes_state:
         return [_remove(table, place)]
-    if change.state.listed_at == (change.expected.listed_at if change.expected else 0):
+    news = relisting(change)
+    if news is None:
         return []
-    return [_put(table, place, items.from_listing(change.state))]
+    entry = items.from_listing(change.state)
+    if news.is_born:
+        return [_put(table, place, entry | ({"first_words": news.first_words} if news.first_words else {}))]
+    return [_update_listing(table, place, entry, news)]
+
+
+def _update_listing(table: str, place: dict[str, Any], entry: dict[str, Any], news: Relisting) -> dict[str, Any]:
+    """What the owner has set stays."""
+    changes = "SET " + ", ".join(f"{name} = :{name}" for name in entry)
+    values = {f":{name}": value for name, value in entry.items()}
+    if news.first_words:
+        changes += ", first_words = if_not_exists(first_words, :first_words)"
+        values[":first_words"] = news.first_words
+    if news.is_emptied:
+        changes += " REMOVE first_words, model_title"
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": plain(place),
+            "UpdateExpression": changes,
+            "ExpressionAttributeValues": plain(values),
+        }
+    }
 
 
 def _swap(table: str, conversation_id: str, change: Change, now: int) -> dict[str, Any]:

@@ -7,9 +7,11 @@
 ``MSG#<epoch>#<seq>``      the log
 ``ID#<message id>``        receipts of messages whose id the client chose
 ``CONN#<connection id>``   sockets
+``DRAFT#<turn>#...``       pieces of an answer that is being written, for readers over HTTP
 =========================  =====================================================================
 
-A user's partition, ``USER#<user>``, lists their conversations (``CONV#<id>``), beside what ``usage`` counts.
+A user's partition, ``USER#<user>``, lists their conversations (``CONV#<id>``), beside what ``usage`` counts and answers
+that may be given again (``CACHE#<key>``).
 
 Read downwards from ``STATE``, the table gives the state, the settings, the queue and the newest messages in one query.
 """
@@ -24,14 +26,17 @@ from typing import Any
 
 from copilotedge.addresses import Address
 from copilotedge.models import (
+    CachedAnswer,
     Connection,
     ConversationSettings,
+    Draft,
     Listing,
     Message,
     QueuedMessage,
     Receipt,
     Resume,
     State,
+    ToolCall,
     Turn,
 )
 from copilotedge.transitions import LIST_EVERY_MS
@@ -44,12 +49,17 @@ QUEUE = "QUEUE#"
 MESSAGE = "MSG#"
 RECEIPT = "ID#"
 CONNECTION = "CONN#"
+DRAFT = "DRAFT#"
 USER = "USER#"
 USAGE = "USAGE"
 LISTED = "CONV#"
+CACHED = "CACHE#"
 
 MESSAGE_DAYS = 30
 """Safety net behind the janitor: nothing outlives its conversation by more."""
+MAX_OFFSET = 10**10 - 1
+DRAFT_SECONDS = 3600
+"""Longer than any turn."""
 CONNECTION_SECONDS = 7800
 """A WebSocket connection lives two hours at most (API Gateway quotas); its row a little longer."""
 
@@ -70,6 +80,10 @@ def end_of_connection(now: int, token_expires: int) -> int:
 
 def message_key(epoch: str, seq: int) -> str:
     return f"{MESSAGE}{epoch}#{seq:010d}"
+
+
+def draft_key(turn_id: str, attempt: int, offset: int) -> str:
+    return f"{DRAFT}{turn_id}#{attempt:04d}#{offset:010d}"
 
 
 def queue_key(queued: QueuedMessage) -> str:
@@ -96,12 +110,22 @@ def from_listing(state: State) -> dict[str, Any]:
     return {
         "created_at": state.created_at,
         "last_activity": state.last_activity,
+        "life": state.life,
+        "epoch": state.epoch,
         "expires_at": state.expires_at + LIST_EVERY_MS // 1000,
     }
 
 
 def to_listing(item: Item) -> Listing:
-    return Listing(item["sk"].removeprefix(LISTED), int(item["created_at"]), int(item["last_activity"]))
+    return Listing(**_known(Listing, item) | {"name": item["sk"].removeprefix(LISTED)})
+
+
+def from_cached(answer: CachedAnswer) -> dict[str, Any]:
+    return asdict(answer)
+
+
+def to_cached(item: Item) -> CachedAnswer:
+    return CachedAnswer(**_known(CachedAnswer, item))
 
 
 def from_settings(settings: ConversationSettings, life: str) -> dict[str, Any]:
@@ -114,11 +138,22 @@ def to_settings(item: Item) -> ConversationSettings:
 
 
 def from_message(message: Message) -> dict[str, Any]:
-    return _lean({key: value for key, value in asdict(message).items() if value})
+    values = asdict(message)
+    return _lean({key: value for key, value in values.items() if value or key == "cost"})
 
 
 def to_message(item: Item) -> Message:
-    return Message(**{"content": ""} | _known(Message, item))
+    calls = tuple(ToolCall(**_known(ToolCall, call)) for call in item.get("tool_calls", ()))
+    return Message(**{"content": ""} | _known(Message, item) | {"tool_calls": calls})
+
+
+def from_draft(draft: Draft, epoch: str, now: int) -> dict[str, Any]:
+    """``now`` in seconds."""
+    return asdict(draft) | {"epoch": epoch, "expires_at": now + DRAFT_SECONDS}
+
+
+def to_draft(item: Item) -> Draft:
+    return Draft(**_known(Draft, item))
 
 
 def from_queued(queued: QueuedMessage) -> dict[str, Any]:

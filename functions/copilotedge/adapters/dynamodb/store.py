@@ -16,12 +16,15 @@ from copilotedge.adapters.dynamodb import items
 from copilotedge.adapters.dynamodb.attributes import item_of, key, key_of, plain
 from copilotedge.adapters.dynamodb.calls import call, pages, unavailable
 from copilotedge.adapters.dynamodb.changes import writes_of
+from copilotedge.adapters.dynamodb.listings import DynamoDBListings
 from copilotedge.adapters.dynamodb.reading import is_dead, is_whole, live, to_snapshot
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.models import (
     Change,
     Connection,
+    Draft,
     Listing,
+    Marks,
     Message,
     Receipt,
     Snapshot,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 TRANSACTION_TRIES = 5
 BATCH = 25
 """Deletes of one BatchWriteItem request (DynamoDB's limit)."""
+
+_NEVER_AGAIN = (items.MESSAGE, items.CONNECTION, items.DRAFT)
+"""Keys that no later life of a conversation can have."""
 
 _TRANSIENT = {
     "TransactionConflict",
@@ -52,6 +58,7 @@ class DynamoDBStore:
         self._table = table
         self._max_stored = max_stored
         self._clock = clock
+        self._listings = DynamoDBListings(client, table, clock)
 
     async def snapshot(self, conversation_id: str, messages: int) -> Snapshot:
         """One request, unless there is more than 1 MB to read, or more waits than usual."""
@@ -138,13 +145,32 @@ class DynamoDBStore:
         now = self._clock() // 1000
         return tuple(items.to_connection(item) for item in found if int(item["expires_at"]) > now)
 
-    async def listings(self, owner: str) -> tuple[Listing, ...]:
+    async def write_draft(self, conversation_id: str, epoch: str, draft: Draft) -> None:
+        place = key(conversation_id, items.draft_key(draft.turn_id, draft.attempt, draft.offset))
+        item = items.from_draft(draft, epoch, self._clock() // 1000)
+        await call(self._client.put_item, TableName=self._table, Item=plain(place | item))
+
+    async def drafts(self, conversation_id: str, turn_id: str, attempt: int, offset: int) -> tuple[Draft, ...]:
+        span = {
+            ":low": items.draft_key(turn_id, attempt, offset),
+            ":high": items.draft_key(turn_id, attempt, items.MAX_OFFSET),
+        }
         found: list[dict[str, Any]] = []
-        partition = items.user_partition(owner)
-        async for page in self._pages(partition, "begins_with(sk, :low)", {":low": items.LISTED}, 1000, True):
+        async for page in self._pages(items.partition(conversation_id), "sk BETWEEN :low AND :high", span, 1000, True):
             found += page
-        now = self._clock() // 1000
-        return tuple(items.to_listing(item) for item in found if int(item["expires_at"]) > now)
+        return tuple(items.to_draft(item) for item in found)
+
+    async def listings(self, owner: str) -> tuple[Listing, ...]:
+        return await self._listings.of_owner(owner)
+
+    async def listing(self, conversation_id: str) -> Listing | None:
+        return await self._listings.of_conversation(conversation_id)
+
+    async def mark(self, conversation_id: str, life: str, marks: Marks) -> Listing | None:
+        return await self._listings.mark(conversation_id, life, marks)
+
+    async def entitle(self, conversation_id: str, epoch: str, title: str) -> Listing | None:
+        return await self._listings.entitle(conversation_id, epoch, title)
 
     async def _transact(self, writes: list[dict[str, Any]], change: Change) -> None:
         for attempt in range(TRANSACTION_TRIES):
@@ -179,12 +205,12 @@ class DynamoDBStore:
                 raise StateChanged("This conversation has changed.") from exc
 
     async def _delete(self, dead: Sequence[dict[str, Any]]) -> None:
-        """Messages' keys are never used again; the others may be, by a new life, so their deletion is conditional."""
-        for_good = [item for item in dead if item["sk"].startswith((items.MESSAGE, items.CONNECTION))]
+        """Some keys are never used again; the others may be, by a new life, so their deletion is conditional."""
+        for_good = [item for item in dead if item["sk"].startswith(_NEVER_AGAIN)]
         for start in range(0, len(for_good), BATCH):
             await self._delete_batch([plain(key_of(item)) for item in for_good[start : start + BATCH]])
         for item in dead:
-            if not item["sk"].startswith((items.MESSAGE, items.CONNECTION)):
+            if not item["sk"].startswith(_NEVER_AGAIN):
                 await self._delete_unchanged(item)
 
     async def _delete_batch(self, keys: list[dict[str, Any]]) -> None:

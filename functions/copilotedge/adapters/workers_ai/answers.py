@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from copilotedge.adapters.workers_ai import failures
-from copilotedge.models import Usage
+from copilotedge.models import TextDelta, ToolCallDelta, Usage
 
 
 class Answer:
@@ -23,21 +24,22 @@ class Answer:
         self.done = False
         self.began = False
         self.skipped = 0
+        self._calls: dict[int, int] = {}
         self._whole_characters = codecs.getincrementaldecoder("utf-16-le")("replace")
 
-    def take(self, data: str) -> str:
-        """The text that ``data`` adds, perhaps none. Raises the ``ModelError`` that an error payload stands for."""
+    def take(self, data: str) -> Iterator[TextDelta | ToolCallDelta]:
+        """What ``data`` adds, perhaps nothing. Raises the ``ModelError`` that an error payload stands for."""
         if data.strip() == "[DONE]":
             self.done = self.began = True
-            return ""
+            return
         payload = _object(data)
         if payload is None:
             self.skipped += 1
-            return ""
+            return
         self.began = True
-        return self._take_payload(payload)
+        yield from self._take_payload(payload)
 
-    def _take_payload(self, payload: Mapping[str, Any]) -> str:
+    def _take_payload(self, payload: Mapping[str, Any]) -> Iterator[TextDelta | ToolCallDelta]:
         failure = failures.from_payload(payload)
         if failure:
             raise failure
@@ -46,7 +48,26 @@ class Answer:
         self._keep_usage(reply.get("usage"))
         choice = _first_choice(reply)
         self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
-        return self._join(_text(_content(choice) if choice else reply.get("response")))
+        said = _said(choice) if choice else {**reply, "content": reply.get("response")}
+        if text := self._join(_text(said.get("content"))):
+            yield TextDelta(text)
+        yield from self._take_calls(said.get("tool_calls"))
+
+    def _take_calls(self, calls: Any) -> Iterator[ToolCallDelta]:
+        """Pieces of calls in OpenAI's shape, or whole ones in Workers AI's own."""
+        for place, call in enumerate(calls if isinstance(calls, list) else ()):
+            if isinstance(call, dict):
+                index = call.get("index")
+                yield self._take_call(call, index if isinstance(index, int) else place)
+
+    def _take_call(self, call: Mapping[str, Any], index: int) -> ToolCallDelta:
+        function = call["function"] if isinstance(call.get("function"), dict) else call
+        arguments = _text(function.get("arguments"))
+        if index in self._calls:
+            return ToolCallDelta(self._calls[index], arguments)
+        number = self._calls[index] = len(self._calls)
+        call_id = str(call.get("id") or f"call_{secrets.token_hex(12)}")
+        return ToolCallDelta(number, arguments, call_id, str(function.get("name") or ""))
 
     def _keep_usage(self, usage: Any) -> None:
         if isinstance(usage, dict):
@@ -71,10 +92,10 @@ def _first_choice(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _content(choice: Mapping[str, Any]) -> Any:
-    """Answer text only: what a reasoning model thinks is in ``reasoning_content`` beside it."""
+def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of its ``content`` and ``tool_calls`` only is use: what a reasoning model thinks stands beside them."""
     message = choice.get("delta") or choice.get("message")
-    return message.get("content") if isinstance(message, dict) else None
+    return message if isinstance(message, dict) else {}
 
 
 def _text(content: Any) -> str:

@@ -15,7 +15,7 @@ from copilotedge.adapters.workers_ai.answers import Answer
 from copilotedge.adapters.workers_ai.attempts import Attempts
 from copilotedge.adapters.workers_ai.endpoints import Endpoint
 from copilotedge.errors import ModelError
-from copilotedge.models import Finished, ModelEvent, ModelRequest, TextDelta
+from copilotedge.models import Finished, ModelEvent, ModelRequest
 from copilotedge.ports import Log
 from copilotedge.sse import EventParser
 
@@ -87,8 +87,8 @@ class WorkersAi:
         with failures.translated():
             async with self._post(request, model) as response, aclosing(_payloads(response)) as payloads:
                 async for payload in payloads:
-                    if text := answer.take(payload):
-                        yield TextDelta(text)
+                    for delta in answer.take(payload):
+                        yield delta
                     if answer.done:
                         await _linger(payloads)
                         break

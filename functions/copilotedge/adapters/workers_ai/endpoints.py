@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Literal
 
 from copilotedge.errors import ModelRequestRejected
-from copilotedge.models import ModelRequest
+from copilotedge.models import ModelRequest, PromptMessage
 
 Endpoint = Literal["chat-completions", "run"]
 
@@ -25,7 +26,8 @@ def url(endpoint: Endpoint, base_url: str, model: str) -> str:
 
 def body(endpoint: Endpoint, request: ModelRequest, model: str) -> dict[str, Any]:
     common: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        **(json.loads(request.options) if request.options else {}),
+        "messages": [_message(message) for message in request.messages],
         "max_tokens": request.max_tokens,
         "stream": True,
     }
@@ -34,6 +36,18 @@ def body(endpoint: Endpoint, request: ModelRequest, model: str) -> dict[str, Any
     if endpoint == "run":
         return common
     return {"model": model, "stream_options": {"include_usage": True}, **common}
+
+
+def _message(message: PromptMessage) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_call_id:
+        entry["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        entry["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return entry
 
 
 def _path(model: str) -> str:

@@ -1,0 +1,89 @@
+"""What a caller asks, over whatever API: the history it brings along, the new message, and how to answer it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from copilotedge.errors import InvalidRequest, RequestTooLarge
+from copilotedge.models import PromptMessage
+from copilotedge.settings import Settings
+
+OPTIONS = (
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+)
+"""What is handed on to the model as it is, by the names of OpenAI's chat completions."""
+
+MAX_QUESTION_BYTES = 350_000
+"""Of a question and all that is stored with it; an item of the table holds 400 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """``messages`` is history that the caller brings along, then the new message: the user's, or a tool's result.
+
+    In a conversation, of the history only what the log does not have yet is stored. ``instructions`` is system text for
+    this answer alone. ``options`` is a JSON object with any of ``OPTIONS``, "" for none. What is left empty, the
+    conversation's settings and then the deployment's decide.
+    """
+
+    messages: tuple[PromptMessage, ...]
+    instructions: str = ""
+    model: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    options: str = ""
+
+    @property
+    def new(self) -> PromptMessage:
+        return self.messages[-1]
+
+    @property
+    def history(self) -> tuple[PromptMessage, ...]:
+        return self.messages[:-1]
+
+
+def options_of(given: Mapping[str, Any]) -> str:
+    """``Question.options`` of those among ``given`` that say something."""
+    said = {name: given[name] for name in OPTIONS if given.get(name) is not None}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")) if said else ""
+
+
+def check(question: Question, settings: Settings) -> None:
+    """Raises ``InvalidRequest`` and ``RequestTooLarge`` for what would not fit, or cost too much.
+
+    Tools count as instructions: both are read by the model and paid for.
+    """
+    if len(question.messages) > settings.max_messages_per_request:
+        most = settings.max_messages_per_request
+        raise InvalidRequest(f"A request may carry {most} messages at most.", code="too_many_messages")
+    if question.new.role not in ("user", "tool") or not (question.new.content or question.new.tool_call_id):
+        raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
+    for message in question.messages:
+        check_text(message, settings)
+    most = settings.max_instruction_characters
+    if len(question.instructions) + len(question.options) > most:
+        raise RequestTooLarge(
+            f"Instructions and tools may have {most} characters at most.", code="instructions_too_large"
+        )
+    size = len(f"{question.new.content}{question.instructions}{question.options}".encode())
+    if size > MAX_QUESTION_BYTES:
+        raise RequestTooLarge(
+            f"A message and its instructions may take {MAX_QUESTION_BYTES} bytes together.", code="message_too_large"
+        )
+
+
+def check_text(message: PromptMessage, settings: Settings) -> None:
+    most = settings.max_message_characters
+    if len(message.content) + sum(len(call.arguments) + len(call.name) for call in message.tool_calls) > most:
+        raise RequestTooLarge(f"A message may have {most} characters at most.", code="message_too_large")

@@ -1,0 +1,4 @@
+// Clear conversation history
+await fetch('/conversation/user-123/clear', {
+  method: 'POST'
+});

@@ -1,0 +1,3 @@
+// HTTP endpoint
+const history = await fetch('/conversation/user-123/messages');
+const messages = await history.json();

@@ -1,0 +1,44 @@
+"""Until when a request must be answered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from copilotedge.wiring import now
+from streaming import incoming
+from streaming.outgoing import answer
+
+
+async def when(request: Request) -> Response:
+    return answer(200, {"seconds": (incoming.deadline(request) - incoming.arrival(request)) / 1000})
+
+
+@pytest.fixture
+async def seconds(serve):
+    """Seconds that there are for an answer, by the context that the adapter passes on."""
+
+    async def asked(context: str | None) -> float:
+        headers = {} if context is None else {"x-amzn-lambda-context": context}
+        return (await client.get("/when", headers=headers)).json()["seconds"]
+
+    async with serve([Route("/when", when)]) as client:
+        yield asked
+
+
+async def test_our_own_budget_counts_where_lambda_gives_more(seconds):
+    assert await seconds(None) == 840
+    assert await seconds(json.dumps({"deadline": now() + 900_000, "request_id": "x"})) == 840
+
+
+async def test_lambda_ends_it_sooner_with_a_margin(seconds):
+    assert 44 < await seconds(json.dumps({"deadline": now() + 60_000})) <= 45
+
+
+@pytest.mark.parametrize("context", ["", "{}", "[]", "null", "no JSON", '{"deadline": "soon"}', "[" * 9000])
+async def test_what_does_not_say_when_counts_as_nothing(seconds, context):
+    assert await seconds(context) == 840
