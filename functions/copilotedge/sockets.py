@@ -13,7 +13,7 @@ from copilotedge.door import Door, Need
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frames import Frame
 from copilotedge.limits import Limits
-from copilotedge.models import Connection, MemberRole
+from copilotedge.models import Connection, MemberRole, State
 from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 from copilotedge.requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
@@ -157,8 +157,12 @@ class Sockets:
             await self._conversations.wake(conversation_id, taken.turn_id, connection)
 
     async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
-        """The message was taken before: its answer again, or the running turn's text so far, or its place."""
-        await self._conversations.listen(conversation_id, connection, offset=0)
+        """The message was taken before: its answer again, or the running turn's text so far, or its place.
+
+        What a turn that ran a moment ago has to say its holder says, in the right order.
+        """
+        page = await self._conversations.listen(conversation_id, connection, offset=0)
+        runs = page.state is not None and page.state.turn is not None and page.state.turn.turn_id == taken.turn_id
         outcome = await self._conversations.outcome(conversation_id, taken.message_id)
         if outcome.state is None or outcome.is_gone:
             await self._tell(connection, frames.withdrawn(taken.turn_id, taken.message_id))
@@ -167,9 +171,9 @@ class Sockets:
             await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, 1))
             return
         told = [frames.chat(outcome.question, outcome.state.epoch)]
-        if outcome.answer is not None:
+        if outcome.answer is not None and not runs:
             told.append(frames.chat(outcome.answer, outcome.state.epoch))
-        if outcome.is_over:
+        if outcome.is_over and not runs:
             told.append(frames.ended(outcome.question, outcome.answer or outcome.question))
         await self._tell(connection, *told)
 
@@ -224,20 +228,24 @@ class Sockets:
         if metadata.epoch and metadata.epoch != epoch:
             await self._tell(connection, frames.system("conversation_cleared", epoch=epoch))
             after = 0
-        last = await self._missed(conversation_id, connection, after, epoch)
+        last = await self._missed(conversation_id, connection, after, page.state)
         turn_id = page.state.turn.turn_id if page.state and page.state.turn else None
         await self._tell(connection, frames.system("resumed", epoch=epoch, lastSeq=last, turnId=turn_id))
 
-    async def _missed(self, conversation_id: str, connection: Connection, after: int, epoch: str) -> int:
-        """Every message after ``after``, as ``chat`` frames; the last one's seq."""
-        more = True
-        while more:
+    async def _missed(self, conversation_id: str, connection: Connection, after: int, seen: State | None) -> int:
+        """The messages after ``after``, as ``chat`` frames; the last one's seq.
+
+        Only those that were there when the socket was listed (``seen``): who adds others tells it of them, in order.
+        """
+        more = seen is not None
+        while seen is not None and more:
             page: Page = await self._conversations.page(conversation_id, RESUME_PAGE, after=after)
-            if page.state is None or page.state.epoch != epoch:
+            if page.state is None or page.state.epoch != seen.epoch:
                 return after
-            await self._tell(connection, *(frames.chat(message, epoch) for message in page.messages))
-            after = page.messages[-1].seq if page.messages else after
-            more = page.more
+            missed = [message for message in page.messages if message.seq <= seen.seq]
+            await self._tell(connection, *(frames.chat(message, seen.epoch) for message in missed))
+            after = missed[-1].seq if missed else after
+            more = page.more and len(missed) == len(page.messages)
         return after
 
 

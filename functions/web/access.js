@@ -38,11 +38,6 @@ export class Access {
     return this.token ? { authorization: `Bearer ${this.token}` } : {};
   }
 
-  /** What a WebSocket carries: a browser cannot give it headers. */
-  get protocols() {
-    return this.token ? ["bearer", this.token] : [];
-  }
-
   /** Resolves as soon as there is a token to try. */
   async granted() {
     if (this.needed) await new Promise((resolve) => this.#waiting.push(resolve));

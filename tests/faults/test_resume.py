@@ -68,6 +68,7 @@ class Session:
     asked: int = 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("seed", [1])
 def test_fifty_random_cuts_leave_the_text_as_the_log_has_it(stack: DeployedStack, seed: int):
     stack.model.default = lambda _: Reply(chunks=STORY, delay_between=0.04)
