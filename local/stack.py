@@ -125,6 +125,7 @@ class Stack:
             "LongestAnswerTokens": str(LONGEST_ANSWER_TOKENS),
             "HistoryWindowCharacters": str(SMALL_MODEL_HISTORY_CHARACTERS),
             "PageNotice": model.notice,
+            "AutomaticTitles": "false",  # it cannot sum up; the first words are better titles than its own
         }
 
     def _endpoints(self, outputs: Mapping[str, str], parameters: Mapping[str, str]) -> Endpoints:

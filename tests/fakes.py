@@ -219,7 +219,7 @@ class World:
         stateless = StatelessChat(
             self.model, self.limits, self.charges, self.caching, self.settings, self.clock, self.log
         )
-        self.replies = Replies(self.conversations, self.runner, stateless, self.settings, self.clock)
+        self.replies = Replies(self.conversations, self.runner, stateless, self.limits, self.settings, self.clock)
         self.sockets = Sockets(
             self.conversations,
             self.store,

@@ -14,6 +14,9 @@ from copilotedge.errors import InvalidRequest
 from copilotedge.identity import USER
 from copilotedge.requests import check_conversation_id
 
+FOR_ONE_RESPONSE = "resp_"
+"""Ids of conversations that nobody has named begin so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -42,6 +45,11 @@ def address_of(user: str, conversation_id: str) -> Address:
     if shared and not USER.fullmatch(owner):
         raise InvalidRequest("The owner in front of ~ is not a user.", code="invalid_conversation_id")
     return Address(owner if shared else user, check_conversation_id(name))
+
+
+def is_for_one_response(key: str) -> bool:
+    """Whether a conversation was made for a response that named none; nobody will look for it in a list."""
+    return address_of_key(key).name.startswith(FOR_ONE_RESPONSE)
 
 
 def may_hear(user: str, key: str, members: Container[str]) -> bool:

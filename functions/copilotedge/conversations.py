@@ -14,7 +14,7 @@ from typing import TypeVar
 from copilotedge import transitions
 from copilotedge.admission import Admission, admission
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
-from copilotedge.histories import texts_of, unknown_of
+from copilotedge.histories import known_of, unknown_of
 from copilotedge.limits import Limits
 from copilotedge.models import (
     Change,
@@ -66,22 +66,38 @@ class Conversations:
         self._log = log
 
     async def submit(
-        self, conversation_id: str, submission: Submission, brought: Sequence[PromptMessage] = ()
+        self,
+        conversation_id: str,
+        submission: Submission,
+        brought: Sequence[PromptMessage] = (),
+        *,
+        all_new: bool = False,
     ) -> Submitted:
         """Take a user message: its turn begins, or it waits in the queue, or it was taken before.
 
-        ``brought`` is history that the client sent along; what of it the log has already is not stored again.
+        ``brought`` is history that the client sent along; what of it the log has already is not stored again, unless it
+        is ``all_new``.
         Raises ``Conflict`` and ``LimitExceeded``.
         """
         async with admission(self._limits, submission.user) as admitted:
-            return await self._submit(conversation_id, submission, brought, admitted)
+            return await self._submit(conversation_id, submission, brought, all_new, admitted)
 
     async def _submit(
-        self, conversation_id: str, submission: Submission, brought: Sequence[PromptMessage], admitted: Admission
+        self,
+        conversation_id: str,
+        submission: Submission,
+        brought: Sequence[PromptMessage],
+        all_new: bool,
+        admitted: Admission,
     ) -> Submitted:
+        left = list(brought)
+
         def decide(snapshot: Snapshot) -> tuple[Began | Queued | Repeated | None, Change | None]:
-            new = unknown_of(brought, texts_of(snapshot))
+            new = tuple(left) if all_new else unknown_of(brought, known_of(snapshot))
             if len(new) > IMPORT_BATCH:
+                repeated = transitions.submit(snapshot, submission, self._rules, self._clock())
+                if isinstance(repeated, Repeated):
+                    return repeated, None
                 return None, transitions.import_history(snapshot, new[:IMPORT_BATCH], self._rules, self._clock())
             outcome = transitions.submit(snapshot, replace(submission, context=new), self._rules, self._clock())
             return outcome, None if isinstance(outcome, Repeated) else outcome.change
@@ -89,6 +105,7 @@ class Conversations:
         try:
             outcome, change, snapshot = await self._swap(conversation_id, decide, admitted)
             while outcome is None:
+                del left[:IMPORT_BATCH]
                 outcome, change, snapshot = await self._swap(conversation_id, decide)
         except ReceiptExists:
             outcome, change = await self._find_receipt(conversation_id, submission), None
@@ -165,8 +182,8 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state, change)
         return Page(change.state if change else snapshot.state, snapshot.messages, False)
 
-    async def attend(self, conversation_id: str) -> Turn | None:
-        """The running turn, whose holder is asked to keep drafts for us."""
+    async def attend(self, conversation_id: str) -> State | None:
+        """The state as it is; the holder of the turn that runs is asked to keep drafts for us."""
         state = await self._store.state(conversation_id)
         change = transitions.follow(state, self._clock())
         if change is not None:
@@ -175,7 +192,7 @@ class Conversations:
             except StateChanged:
                 change = None
         await self._revive(conversation_id, state, change)
-        return state.turn if state else None
+        return state
 
     async def drafts(self, conversation_id: str, turn: Turn, offset: int) -> tuple[Draft, ...]:
         """What of the running turn's answer is kept as drafts, from ``offset`` on."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from copilotedge.addresses import may_hear
 from copilotedge.answering import CallWords, Hear, Words
 from copilotedge.conversations import Conversations
-from copilotedge.errors import Conflict
-from copilotedge.models import Message, Turn
+from copilotedge.errors import Conflict, NotFound
+from copilotedge.models import Message, State, Turn
 from copilotedge.outcomes import Outcome
 from copilotedge.ports import Clock
 from copilotedge.transitions import attempt_of
@@ -19,13 +20,23 @@ DRAFT_SECONDS = 0.3
 
 
 class Follower:
-    """Follows one message to its answer. Without ``hear`` nobody asks the turn's holder for drafts."""
+    """Follows one message to its answer, for as long as ``user`` may hear it.
+
+    Without ``hear`` nobody asks the turn's holder for drafts.
+    """
 
     def __init__(
-        self, conversations: Conversations, clock: Clock, conversation_id: str, message_id: str, hear: Hear | None
+        self,
+        conversations: Conversations,
+        clock: Clock,
+        user: str,
+        conversation_id: str,
+        message_id: str,
+        hear: Hear | None,
     ) -> None:
         self._conversations = conversations
         self._clock = clock
+        self._user = user
         self._conversation_id = conversation_id
         self._message_id = message_id
         self._hear = hear
@@ -37,10 +48,14 @@ class Follower:
         self._attempt, self._told = attempt, characters
 
     async def outcome(self, deadline: int) -> Outcome | None:
-        """How it ended; None when ``deadline`` (ms) comes first. Raises ``Conflict`` where no answer will come."""
+        """How it ended; None when ``deadline`` (ms) comes first.
+
+        Raises ``Conflict`` where no answer will come, and ``NotFound`` for who is no longer a member.
+        """
         looks = 0
         while True:
             outcome = await self._conversations.outcome(self._conversation_id, self._message_id)
+            check_hearing(self._user, self._conversation_id, outcome.state)
             if outcome.is_gone:
                 raise Conflict("The message was withdrawn, or the conversation cleared.", code="message_withdrawn")
             if outcome.is_over:
@@ -59,7 +74,9 @@ class Follower:
     async def _hear_out(self, turn: Turn, deadline: int) -> bool:
         """Tell the drafts of a running turn until it ends; False when the time is over before."""
         while True:
-            current = await self._conversations.attend(self._conversation_id)
+            state = await self._conversations.attend(self._conversation_id)
+            check_hearing(self._user, self._conversation_id, state)
+            current = state.turn if state else None
             if current is None or current.turn_id != turn.turn_id:
                 return True
             if current.attempt:
@@ -90,3 +107,9 @@ class Follower:
         if new and self._hear is not None and offset <= self._told:
             self._hear(Words(new, self._told, self._attempt))
             self._told += len(new)
+
+
+def check_hearing(user: str, key: str, state: State | None) -> None:
+    """Raises ``NotFound``, as the door does, for whoever may not hear (any more) what is said there."""
+    if not may_hear(user, key, state.members if state else ()):
+        raise NotFound("There is no such conversation.")

@@ -1,4 +1,4 @@
-"""How much one user may ask for: messages a minute, tokens a (UTC) day, open sockets.
+"""How much one user may ask for: messages a minute, tokens a (UTC) day, open sockets and readers over HTTP.
 
 Messages are counted in slots of 5 s, and a message's place is the sum over the running slot and the 12 before it, which
 span 60 to 65 s. One unconditional write counts a message and tells its place, so of any burst the first N get in, in
@@ -9,14 +9,15 @@ Tokens are known when an answer is there, so what was admitted before may pass t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 
 from copilotedge.errors import LimitExceeded, StoreUnavailable
 from copilotedge.ports import EVERYBODY, Clock, UsageStore
 from copilotedge.settings import Settings
+from copilotedge.transitions import new_id
 
 SLOT_MS = 5_000
 SLOTS = 13
@@ -26,6 +27,8 @@ TOTAL_AGE_MS = 5_000
 """How long the tokens of everybody are believed before they are read again."""
 SOCKETS_RETRY_SECONDS = 60
 """Nobody knows when a socket will be closed."""
+READER = "http:"
+"""Begins the ids of those who listen over HTTP; the gateway's sockets have no colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +87,35 @@ class Limits:
         most = self._settings.max_sockets_per_conversation
         if most and await self._usage.sockets_of_conversation(conversation_id) >= most:
             raise _too_many_sockets("This conversation has", most)
-        most = self._settings.max_sockets_per_user
-        if not most:
-            return
-        await self._usage.open_socket(user, connection_id, token_expires)
-        if await self._usage.sockets_of_user(user) > most:
-            with suppress(StoreUnavailable):
-                await self._usage.close_socket(user, connection_id)
-            raise _too_many_sockets("You have", most)
+        await self._count_socket(user, connection_id, token_expires)
 
     async def release_socket(self, user: str, connection_id: str) -> None:
         if self._settings.max_sockets_per_user:
             await self._usage.close_socket(user, connection_id)
+
+    @asynccontextmanager
+    async def reading(self, user: str, until: int) -> AsyncIterator[None]:
+        """Count one who listens over HTTP among the sockets of ``user``, or raise ``LimitExceeded``.
+
+        It counts while the block lasts; where its process dies, until ``until`` (ms).
+        """
+        reader = READER + new_id()
+        await self._count_socket(user, reader, until)
+        try:
+            yield
+        finally:
+            with suppress(StoreUnavailable):
+                await self.release_socket(user, reader)
+
+    async def _count_socket(self, user: str, connection_id: str, ends: int) -> None:
+        most = self._settings.max_sockets_per_user
+        if not most:
+            return
+        await self._usage.open_socket(user, connection_id, ends)
+        if await self._usage.sockets_of_user(user) > most:
+            with suppress(StoreUnavailable):
+                await self._usage.close_socket(user, connection_id)
+            raise _too_many_sockets("You have", most)
 
     async def _take(self, user: str, now: int) -> Quota:
         slot = now // SLOT_MS

@@ -251,6 +251,12 @@ class PromptMessage:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
 
+    @property
+    def length(self) -> int:
+        """Characters that the model reads, names and ids of tool calls included."""
+        calls = sum(len(call.id) + len(call.name) + len(call.arguments) for call in self.tool_calls)
+        return len(self.content) + len(self.tool_call_id) + calls
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:

@@ -85,7 +85,9 @@ class Outcome:
 
     @property
     def is_over(self) -> bool:
-        return self.answer is not None or (self.question is not None and self.question.status != "complete")
+        """A turn that runs for it will say more, be it another answer to an old question."""
+        has_ended = self.answer is not None or (self.question is not None and self.question.status != "complete")
+        return has_ended and self.turn is None
 
     @property
     def turn_id(self) -> str:

@@ -47,7 +47,7 @@ def bounded(max_tokens: int | None, settings: Settings) -> int:
 
 def estimated_usage(request: ModelRequest, characters: int) -> Usage:
     """Of a call that ended without an account, its answer this long: four characters a token."""
-    asked = sum(map(_length, request.messages)) + len(request.options)
+    asked = sum(message.length for message in request.messages) + len(request.options)
     answered = characters // 4
     return Usage((asked + characters) // 4 - answered, answered)
 
@@ -61,7 +61,7 @@ def window(messages: Sequence[PromptMessage], settings: Settings) -> list[Prompt
     kept: list[PromptMessage] = []
     room = settings.history_window_characters
     for message in reversed(messages[-settings.history_window_messages :]):
-        room -= _length(message)
+        room -= message.length
         if room < 0 and kept:
             break
         kept.append(message)
@@ -90,10 +90,6 @@ def _answered(calls: tuple[ToolCall, ...], following: Sequence[PromptMessage]) -
     """All of the calls, if the messages behind them begin with all of their results; else none."""
     results = {result.tool_call_id for result in takewhile(lambda message: message.role == "tool", following)}
     return calls if {call.id for call in calls} <= results else ()
-
-
-def _length(message: PromptMessage) -> int:
-    return len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
 
 
 def _merged(messages: Iterable[PromptMessage]) -> list[PromptMessage]:

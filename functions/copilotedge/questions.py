@@ -24,6 +24,9 @@ OPTIONS = (
 )
 """What is handed on to the model as it is, by the names of OpenAI's chat completions."""
 
+MAX_CALLS = 64
+"""Of tools, in one message."""
+
 MAX_QUESTION_BYTES = 350_000
 """Of a question and all that is stored with it; an item of the table holds 400 KB."""
 
@@ -32,9 +35,9 @@ MAX_QUESTION_BYTES = 350_000
 class Question:
     """``messages`` is history that the caller brings along, then the new message: the user's, or a tool's result.
 
-    In a conversation, of the history only what the log does not have yet is stored. ``instructions`` is system text for
-    this answer alone. ``options`` is a JSON object with any of ``OPTIONS``, "" for none. What is left empty, the
-    conversation's settings and then the deployment's decide.
+    In a conversation, of the history only what the log does not have yet is stored; with ``all_new`` the caller says
+    that this is all of it. ``instructions`` is system text for this answer alone. ``options`` is a JSON object with any
+    of ``OPTIONS``, "" for none. What is left empty, the conversation's settings and then the deployment's decide.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -43,6 +46,7 @@ class Question:
     temperature: float | None = None
     max_tokens: int | None = None
     options: str = ""
+    all_new: bool = False
 
     @property
     def new(self) -> PromptMessage:
@@ -69,6 +73,8 @@ def check(question: Question, settings: Settings) -> None:
         raise InvalidRequest(f"A request may carry {most} messages at most.", code="too_many_messages")
     if question.new.role not in ("user", "tool") or not (question.new.content or question.new.tool_call_id):
         raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
+    if any(message.role == "tool" and not message.tool_call_id for message in question.messages):
+        raise InvalidRequest("A tool's result must name its call.", code="invalid_messages")
     for message in question.messages:
         check_text(message, settings)
     most = settings.max_instruction_characters
@@ -84,6 +90,12 @@ def check(question: Question, settings: Settings) -> None:
 
 
 def check_text(message: PromptMessage, settings: Settings) -> None:
+    """Raises ``InvalidRequest`` and ``RequestTooLarge``. An answer may be as long as ours are."""
     most = settings.max_message_characters
-    if len(message.content) + sum(len(call.arguments) + len(call.name) for call in message.tool_calls) > most:
+    if message.role == "assistant":
+        most = max(most, settings.max_answer_characters)
+    if message.length > most:
         raise RequestTooLarge(f"A message may have {most} characters at most.", code="message_too_large")
+    ids = {call.id for call in message.tool_calls}
+    if len(ids) < len(message.tool_calls) or len(ids) > MAX_CALLS:
+        raise InvalidRequest(f"A message may make {MAX_CALLS} calls, each with an id.", code="invalid_messages")

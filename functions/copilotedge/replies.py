@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from copilotedge import questions, transitions
 from copilotedge.answering import Answering, Hear, Pending, Reply, finish_reason, nobody
 from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, NotFound, TurnFailed
 from copilotedge.following import Follower
+from copilotedge.limits import Limits
 from copilotedge.models import Message, Usage
 from copilotedge.outcomes import Outcome, Submitted
 from copilotedge.ports import Clock
@@ -18,6 +24,8 @@ from copilotedge.settings import Settings
 from copilotedge.stateless import StatelessChat
 from copilotedge.transitions import Submission
 from copilotedge.turns import TurnRunner
+
+Work = Callable[[Hear], Coroutine[Any, Any, Reply | Pending]]
 
 
 class Replies:
@@ -32,12 +40,14 @@ class Replies:
         conversations: Conversations,
         runner: TurnRunner,
         stateless: StatelessChat,
+        limits: Limits,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self._conversations = conversations
         self._runner = runner
         self._stateless = stateless
+        self._limits = limits
         self._settings = settings
         self._clock = clock
 
@@ -50,7 +60,7 @@ class Replies:
             asked = await self._stateless.ask(question, user)
             return await self._stateless.answer(asked, deadline, nobody)
         taken = await self._submit(question, user, conversation_id, arrival, message_id)
-        return await self._answer(conversation_id, taken, deadline, None)
+        return await self._answer(user, conversation_id, taken, deadline, None)
 
     async def open(
         self, question: Question, user: str, conversation_id: str, arrival: int, deadline: int, message_id: str = ""
@@ -67,14 +77,24 @@ class Replies:
                 cache=asked.cache,
             )
         taken = await self._submit(question, user, conversation_id, arrival, message_id)
-        return self._answering(conversation_id, taken, deadline)
+        return self._answering(user, conversation_id, taken, deadline)
 
-    async def follow(self, conversation_id: str, message_id: str, deadline: int) -> Answering:
-        """The answer to a message that was taken before, from its first character. Raises ``NotFound``."""
+    async def follow(
+        self, user: str, conversation_id: str, message_id: str, deadline: int, *, just_asked: bool = False
+    ) -> Answering:
+        """The answer to a message that was taken before, from its first character.
+
+        It counts as a socket of ``user``, unless it was ``just_asked``: that is limited already, as a message. Raises
+        ``NotFound`` and ``LimitExceeded``.
+        """
         outcome = await self._conversations.outcome(conversation_id, message_id)
         if outcome.is_gone:
             raise NotFound("There is no such message.")
-        return self._answering(conversation_id, Submitted(outcome.turn_id, message_id, repeated=True), deadline)
+        taken = Submitted(outcome.turn_id, message_id, repeated=True)
+        async with AsyncExitStack() as place:
+            if not just_asked:
+                await place.enter_async_context(self._limits.reading(user, deadline))
+            return await self._listening(user, conversation_id, taken, deadline, place.pop_all())
 
     async def leave(
         self, question: Question, user: str, conversation_id: str, arrival: int, message_id: str = ""
@@ -89,11 +109,28 @@ class Replies:
     async def regenerate(self, user: str, conversation_id: str, deadline: int) -> Answering:
         """Another answer to the last question. Raises ``Conflict`` and ``LimitExceeded``."""
         taken = await self._conversations.regenerate(conversation_id, user, transitions.new_id())
-        return self._answering(conversation_id, taken, deadline)
+        return self._answering(user, conversation_id, taken, deadline)
 
-    def _answering(self, conversation_id: str, taken: Submitted, deadline: int) -> Answering:
+    async def _listening(
+        self, user: str, conversation_id: str, taken: Submitted, deadline: int, place: AsyncExitStack
+    ) -> Answering:
+        """Gives ``place`` up at the end. A task that is cancelled before it began has none: so this waits for that."""
+        begun = asyncio.Event()
+
+        async def listen(hear: Hear) -> Reply | Pending:
+            async with place:
+                begun.set()
+                return await self._answer(user, conversation_id, taken, deadline, hear)
+
+        answering = self._answering(user, conversation_id, taken, deadline, listen)
+        await begun.wait()
+        return answering
+
+    def _answering(
+        self, user: str, conversation_id: str, taken: Submitted, deadline: int, work: Work | None = None
+    ) -> Answering:
         return Answering(
-            lambda hear: self._answer(conversation_id, taken, deadline, hear),
+            work or partial(self._answer, user, conversation_id, taken, deadline),
             turn_id=taken.turn_id,
             created_at=self._clock(),
             conversation_id=conversation_id,
@@ -127,14 +164,14 @@ class Replies:
             tool_call_id=question.new.tool_call_id,
             options=question.options,
         )
-        brought = tuple(message for message in question.history if message.content or message.tool_calls)
-        return await self._conversations.submit(conversation_id, submission, brought)
+        brought = tuple(message for message in question.history if message.length)
+        return await self._conversations.submit(conversation_id, submission, brought, all_new=question.all_new)
 
     async def _answer(
-        self, conversation_id: str, taken: Submitted, deadline: int, hear: Hear | None
+        self, user: str, conversation_id: str, taken: Submitted, deadline: int, hear: Hear | None
     ) -> Reply | Pending:
         """Run the turn if it is ours, else follow whoever does. ``hear`` is None where nobody wants the pieces."""
-        follower = Follower(self._conversations, self._clock, conversation_id, taken.message_id, hear)
+        follower = Follower(self._conversations, self._clock, user, conversation_id, taken.message_id, hear)
         reply: Reply | Pending | None = None
         if taken.run is not None:
             reply = await self._run(taken.run, deadline, hear, follower)

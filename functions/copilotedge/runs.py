@@ -30,7 +30,7 @@ class Run:
     ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames. ``asked`` is
     what the model was asked, as long as that has not been charged, and ``charge`` what was. ``drafted`` characters are
     kept as drafts for readers over HTTP. ``hear`` is told every piece as it comes, if somebody waits for them in this
-    process.
+    process: ``told`` characters so far, and so many of each of its ``told_calls``.
     """
 
     conversation_id: str
@@ -49,6 +49,8 @@ class Run:
     charge: Charge = field(default_factory=Charge)
     calls: list[ToolCall] = field(default_factory=list)
     drafted: int = 0
+    told: int = 0
+    told_calls: dict[int, int] = field(default_factory=dict)
     hear: Hear = nobody
 
     @property

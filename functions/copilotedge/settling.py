@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from copilotedge import frames, transitions
+from copilotedge.addresses import is_for_one_response
 from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
 from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
@@ -92,10 +93,11 @@ class Settlement:
         status = _STATUS_OF.get(verdict, "incomplete")
         model = run.model or run.turn.model or run.settings.model or self._settings.model
         calls = tuple(run.calls) if status == "complete" and run.finish_reason != "length" else ()
+        usage, cost = run.charge.usage, run.charge.cost
         change, seen = await self.change(
             run,
             lambda seen: transitions.complete(
-                seen, run.turn, run.text, run.usage, status, model, self._rules, self._clock(), calls, run.charge.cost
+                seen, run.turn, run.text, usage, status, model, self._rules, self._clock(), calls, cost
             ),
             channel,
         )
@@ -105,7 +107,7 @@ class Settlement:
         await self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
         await self._evict(run.conversation_id, change)
         await self._entitle(run, answer)
-        return TurnEnd(verdict, answer, run.finish_reason, run.usage, run.error, _next_run(run, seen, change))
+        return TurnEnd(verdict, answer, run.finish_reason, usage, run.error, _next_run(run, seen, change))
 
     async def _abandon(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         status: Literal["cancelled", "failed"] = "cancelled" if verdict == "cancelled" else "failed"
@@ -173,17 +175,21 @@ class Settlement:
     async def _evict(self, conversation_id: str, change: Change) -> None:
         """Every so often have a worker delete what the log may no longer show."""
         if self._rules.evicts_at(change.state.seq):
-            await self._waker.sweep(conversation_id)
+            await self._try_to_wake(self._waker.sweep(conversation_id), conversation_id)
 
     async def _entitle(self, run: Run, answer: Message) -> None:
         """The first answer of a conversation has a worker find a title for it."""
         answered_before = any(message.role == "assistant" and message.turn_id for message in run.messages)
-        if not self._settings.automatic_titles or answered_before or answer.status != "complete":
-            return
+        wanted = self._settings.automatic_titles and not is_for_one_response(run.conversation_id)
+        if wanted and not answered_before and answer.status == "complete":
+            await self._try_to_wake(self._waker.entitle(run.conversation_id), run.conversation_id)
+
+    async def _try_to_wake(self, waking: Awaitable[None], conversation_id: str) -> None:
+        """The answer is there; what else would be good to have done does not take it back."""
         try:
-            await self._waker.entitle(run.conversation_id)
+            await waking
         except StoreUnavailable as exc:
-            self._log.error("title_failed", conversation_id=run.conversation_id, error=exc.code)
+            self._log.error("wake_failed", conversation_id=conversation_id, error=exc.code)
 
 
 _STATUS_OF: dict[Verdict, MessageStatus] = {"answered": "complete", "cancelled": "cancelled"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from copilotedge import frames
-from copilotedge.answering import CallWords, Piece, Words, add_piece
+from copilotedge.answering import CallWords, Words, add_piece
 from copilotedge.broadcast import Channel
 from copilotedge.models import ToolCallDelta
 from copilotedge.ports import Clock
@@ -28,8 +28,8 @@ class Speech:
         run = self._run
         if not run.text:
             self._channel.send(frames.status("streaming", run.turn))
-        self._tell(Words(text, len(run.text), run.turn.attempt))
         run.text += text
+        self._tell_words()
         if self._timer is None:
             self._send()
 
@@ -37,7 +37,7 @@ class Speech:
         """Sockets hear of a tool call when it is whole, with the answer."""
         run = self._run
         add_piece(run.calls, piece)
-        self._tell(CallWords(piece.index, piece.arguments, piece.call_id, piece.name, run.turn.attempt))
+        self._tell_call(piece.index)
 
     def stop(self) -> None:
         """Say no more; what was collected stays unsaid until ``flush``."""
@@ -54,9 +54,21 @@ class Speech:
         run.index += 1
         return True
 
-    def _tell(self, piece: Piece) -> None:
-        if self._clock() < self._run.turn.lease_until:
-            self._run.hear(piece)
+    def _tell_words(self) -> None:
+        """To the caller in this process. What a lapsed lease kept back comes when it has been renewed."""
+        run = self._run
+        if self._clock() < run.turn.lease_until:
+            run.hear(Words(run.text[run.told :], run.told, run.turn.attempt))
+            run.told = len(run.text)
+
+    def _tell_call(self, index: int) -> None:
+        """The first piece of a call has its id and its name."""
+        run, call = self._run, self._run.calls[index]
+        if self._clock() < run.turn.lease_until:
+            first, told = index not in run.told_calls, run.told_calls.get(index, 0)
+            named = (call.id, call.name) if first else ("", "")
+            run.hear(CallWords(index, call.arguments[told:], *named, run.turn.attempt))
+            run.told_calls[index] = len(call.arguments)
 
     def _send(self) -> None:
         self._timer = None

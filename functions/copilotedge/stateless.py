@@ -142,7 +142,7 @@ class StatelessChat:
             heard.model or asked.request.model,
             self._clock(),
             finish_reason=finish_reason(heard.finish_reason, heard.calls),
-            usage=heard.usage,
+            usage=charge.usage,
             quota=asked.quota,
             tool_calls=() if heard.finish_reason == "length" else tuple(heard.calls),
             cost=charge.cost,

@@ -17,7 +17,7 @@ from contextlib import aclosing
 from copilotedge import frames, prompts, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
-from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged
+from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
 from copilotedge.models import Finished, ToolCallDelta
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
@@ -117,7 +117,7 @@ class TurnRunner:
                 if run is not None:
                     await channel.flush(LAG_SECONDS)
                 if run is not None and self._clock() > deadline - self._needed_ms:
-                    await self.hand_over(run)
+                    await self.hand_over(run, unspoken=True)
                     return
         finally:
             await channel.flush(FLUSH_SECONDS)
@@ -129,12 +129,12 @@ class TurnRunner:
         try:
             verdict = await self._speak(run, channel, deadline)
             if verdict == "out_of_time":
-                await self.hand_over(run)
                 await self._settlement.charge(run)
+                await self._try_to_hand_over(run)
                 return TurnEnd(verdict)
             end = await self._settlement.settle(run, channel, verdict)
             if end.next is not None:
-                await self.hand_over(end.next)
+                await self._try_to_hand_over(end.next, unspoken=True)
             return end
         finally:
             await channel.flush(CALLER_FLUSH_SECONDS, at_most=CALLER_FLUSH_SECONDS)
@@ -150,13 +150,22 @@ class TurnRunner:
             await channel.flush(FLUSH_SECONDS)
             await channel.close()
 
-    async def hand_over(self, run: Run) -> None:
-        """Let a worker go on with the turn; nothing is lost if it cannot be woken, for the lease ends."""
+    async def hand_over(self, run: Run, *, unspoken: bool = False) -> None:
+        """Let a worker go on with the turn, of which nothing has been said if it is ``unspoken``."""
         try:
-            await self._settlement.change(run, lambda seen: transitions.hand_over(seen.state, run.turn, self._clock()))
+            await self._settlement.change(
+                run, lambda seen: transitions.hand_over(seen.state, run.turn, self._clock(), unspoken=unspoken)
+            )
         except Fenced:
             return
         await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+
+    async def _try_to_hand_over(self, run: Run, *, unspoken: bool = False) -> None:
+        """For a caller whose answer is there, or will be: a worker that cannot be woken is woken by who looks next."""
+        try:
+            await self.hand_over(run, unspoken=unspoken)
+        except StoreUnavailable as exc:
+            self._log.error("hand_over_failed", conversation_id=run.conversation_id, error=exc.code)
 
     @property
     def _needed_ms(self) -> int:

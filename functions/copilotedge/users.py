@@ -12,6 +12,7 @@ from copilotedge import frames
 from copilotedge.addresses import Address
 from copilotedge.conversations import Conversations
 from copilotedge.errors import InvalidRequest, NotFound
+from copilotedge.limits import READER
 from copilotedge.listings import MAX_TITLE_CHARACTERS, cut, one_line
 from copilotedge.models import Listing, Marks, State
 from copilotedge.ports import AnswerCache, ConversationStore, Gateway, Log, UsageStore, Waker
@@ -117,6 +118,8 @@ class Users:
             keys = [Address(user, listing.name).key for listing in listings[start : start + AT_ONCE]]
             await asyncio.gather(*(self._end(key) for key in keys))
         for connection_id in await self._usage.forget(user):
+            if connection_id.startswith(READER):  # with its conversation it ends by itself
+                continue
             try:
                 await self._gateway.disconnect(connection_id)
             except OSError as exc:

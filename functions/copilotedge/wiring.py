@@ -138,7 +138,7 @@ class Application(Runtime):
     @cached_property
     def replies(self) -> Replies:
         stateless = StatelessChat(self.model, self.limits, self.charges, self.caching, self.settings, now, self.log)
-        return Replies(self.conversations, self.runner, stateless, self.settings, now)
+        return Replies(self.conversations, self.runner, stateless, self.limits, self.settings, now)
 
     @cached_property
     def door(self) -> Door:

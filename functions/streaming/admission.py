@@ -30,7 +30,8 @@ class Admission:
         elif scope["method"] == "OPTIONS":  # what a browser asks, it asks without a token
             await Response(status_code=204)(scope, receive, send)
         else:
-            scope["state"]["user"] = (await self._identity(scope)).user
+            identity = await self._identity(scope)
+            scope["state"] |= {"user": identity.user, "expires_at": identity.expires_at}
             await self._app(scope, receive, send)
 
     async def _identity(self, scope: Scope) -> Identity:

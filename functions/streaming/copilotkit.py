@@ -82,9 +82,10 @@ async def _run(request: Request, agent: str, fields: Fields) -> Response:
         application(request).log.info("run_refused", code=exc.code)
         return EventStream(_encoded(request, threads.refuse(asked, exc)), headers=headers_of(exc))
     return EventStream(
-        _encoded(request, threads.run(asked, answering)),
+        _encoded(request, threads.run(asked, answering, user(request))),
         finished=answering.close,
         close_on_disconnect=answering.ends_with_caller,
+        deadline=deadline(request),
         headers=of_quota(answering.quota),
     )
 
@@ -93,7 +94,8 @@ async def _connect(request: Request, agent: str, fields: Fields) -> Response:
     _check_agent(agent)
     threads, asked = application(request).threads, agui_requests.parse_run(fields)
     key = await threads.enter(asked, user(request), "read")
-    return EventStream(_encoded(request, threads.connect(asked, key, deadline(request))), close_on_disconnect=True)
+    events = threads.connect(asked, user(request), key, deadline(request))
+    return EventStream(_encoded(request, events), close_on_disconnect=True, deadline=deadline(request))
 
 
 async def _stop(request: Request, agent: str, thread_id: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -85,17 +85,28 @@ def routes(prefix: str) -> list[Route]:
 
 async def resource(request: Request, asked: CallParams, body: Any) -> Response:
     """What ``resource/request`` asks for."""
-    parts = urlsplit(asked.path)
+    parts = _split(asked.path)
     segments = parts.path.split("/")
     thread_id = unquote(segments[2]) if len(segments) > 2 else ""
     path = "/".join([*segments[:2], "{id}", *segments[3:]]) if thread_id else parts.path
     if path not in {known for _, known in OPERATIONS}:
-        raise NotFound("There is no such resource.", code="route_not_found")
+        raise _no_resource()
     operation = OPERATIONS.get((asked.http_method, path))
     if operation is None:
         raise MethodNotAllowed("This resource has no such method.")
     fields = dict(parse_qsl(parts.query)) if asked.http_method == "GET" else body
     return answer(200, await operation(request, thread_id, fields if isinstance(fields, dict) else {}))
+
+
+def _split(path: str) -> SplitResult:
+    try:
+        return urlsplit(path)
+    except ValueError as exc:
+        raise _no_resource() from exc
+
+
+def _no_resource() -> NotFound:
+    return NotFound("There is no such resource.", code="route_not_found")
 
 
 def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:

@@ -16,6 +16,9 @@ LAMBDA_CONTEXT = "x-amzn-lambda-context"
 MARGIN_MS = 15_000
 """Kept of the function's time for ending a turn in good order."""
 
+PATIENCE_MS = 590_000
+"""OpenAI's clients hang up after 600 s in which they were sent nothing, and ask again."""
+
 
 def application(request: Request) -> Application:
     found: Application = request.app.state.application
@@ -28,6 +31,12 @@ def user(request: Request) -> str:
     return found
 
 
+def expires_at(request: Request) -> int:
+    """When that token ends, in ms; 0: never."""
+    found: int = request.state.expires_at
+    return found
+
+
 def arrival(request: Request) -> int:
     """When the request came, in ms."""
     found: int = request.state.arrival
@@ -37,6 +46,11 @@ def arrival(request: Request) -> int:
 def note_headers(request: Request, headers: Mapping[str, str]) -> None:
     """Headers of the answer, whether it will be a good one or an error."""
     request.state.headers.update(headers)
+
+
+def drop_header(request: Request, name: str) -> None:
+    """Take back what was noted."""
+    request.state.headers.pop(name, None)
 
 
 async def text(request: Request) -> str:
@@ -56,11 +70,17 @@ async def text(request: Request) -> str:
         raise InvalidRequest("The body is not UTF-8 text.", code="invalid_json") from exc
 
 
-def deadline(request: Request) -> int:
-    """When the caller has to be told something, in ms: within our own budget, and before Lambda's time is up."""
-    own = arrival(request) + int(application(request).settings.stream_time_budget_seconds * 1000)
+def deadline(request: Request, *, streamed: bool = True) -> int:
+    """When the caller has to be told something, in ms: within our own budget, and before Lambda's time is up.
+
+    With the caller's token it is over at the latest.
+    Who is not ``streamed`` to hears nothing until then, and may lose patience.
+    """
+    budget = int(application(request).settings.stream_time_budget_seconds * 1000)
+    own = arrival(request) + (budget if streamed else min(budget, PATIENCE_MS))
     lambdas = _lambda_deadline(request.headers.get(LAMBDA_CONTEXT, ""))
-    return min(own, lambdas - MARGIN_MS) if lambdas else own
+    token_ends = expires_at(request) or own
+    return min(own, token_ends, lambdas - MARGIN_MS) if lambdas else min(own, token_ends)
 
 
 def _lambda_deadline(context: str) -> int:

@@ -13,11 +13,14 @@ from starlette.types import Receive, Scope, Send
 from copilotedge import frames
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.http_errors import body_of, headers_of, status_of
+from copilotedge.runtime import now
 
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment, which clients skip (server-sent events, section 9.2.6); it keeps proxies from hanging up."""
 END = b""
+GRACE_SECONDS = 5.0
+"""For what is said at a stream's deadline to reach the client."""
 
 
 def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -35,6 +38,7 @@ class EventStream(Response):
 
     ``finished`` is awaited behind the last event, before the response is over. When the client hangs up, ``events`` are
     read to their end all the same, so a conversation's turn is not lost; with ``close_on_disconnect`` they are closed.
+    So is it with a client that has not taken everything soon after the ``deadline`` (ms; None: it has all the time).
     An error among them cuts the response short: say what can be foreseen in an event.
     """
 
@@ -46,6 +50,7 @@ class EventStream(Response):
         *,
         finished: Callable[[], Awaitable[None]] | None = None,
         close_on_disconnect: bool = False,
+        deadline: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status_code = 200
@@ -54,6 +59,7 @@ class EventStream(Response):
         self._events = events
         self._finished = finished
         self._close_on_disconnect = close_on_disconnect
+        self._deadline = deadline
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -62,8 +68,10 @@ class EventStream(Response):
         telling = asyncio.create_task(_tell(chunks, send))
         leaving = asyncio.create_task(_hang_up(receive))
         try:
-            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if leaving.done() and self._close_on_disconnect:
+            done, _ = await asyncio.wait(
+                {telling, leaving}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
+            )
+            if telling not in done and self._close_on_disconnect:
                 reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
@@ -73,7 +81,12 @@ class EventStream(Response):
             for task in (reading, telling, leaving):
                 task.cancel()
             await asyncio.gather(reading, telling, leaving, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b""})
+        if done:  # who takes nothing would not take the end either
+            await send({"type": "http.response.body", "body": END})
+
+    def _patience(self) -> float | None:
+        """Seconds for the client to take everything."""
+        return None if self._deadline is None else max((self._deadline - now()) / 1000, 0.0) + GRACE_SECONDS
 
     async def _read(self, chunks: asyncio.Queue[bytes]) -> None:
         """Ends with an empty chunk, whatever happens."""

@@ -28,6 +28,7 @@ EXPOSED = (
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
     "x-request-id",
+    "x-should-retry",
     "x-usage-tokens",
 )
 CORS_SECONDS = 600

@@ -84,7 +84,7 @@ class Client:
             return
         replies, deadline = self._cloud.core("stream").replies, self._cloud.clock() + 25_000
         with contextlib.suppress(Crash, Exception):
-            await self._hear(await replies.follow(CONVERSATION, self._dice.random.choice(self.sent), deadline))
+            await self._hear(await replies.follow("", CONVERSATION, self._dice.random.choice(self.sent), deadline))
 
     async def _hear(self, answering: Answering) -> None:
         """The pieces of an attempt join, and are the answer in the end."""

@@ -50,7 +50,7 @@ class Core:
         caching = Caching(MemoryAnswerCache(clock), settings, metrics, log)
         stateless = StatelessChat(self.model, limits, charges, caching, settings, clock, log)
         self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, charges, settings, rules, clock, log)
-        self.replies = Replies(self.conversations, self.runner, stateless, settings, clock)
+        self.replies = Replies(self.conversations, self.runner, stateless, limits, settings, clock)
         self.sockets = Sockets(
             self.conversations, self.store, self.gateway, Door(self.store), limits, settings, clock, log
         )

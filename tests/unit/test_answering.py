@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from copilotedge.answering import Answering, CallWords, Reply, Words
-from copilotedge.errors import LimitExceeded, ModelUnavailable, NotFound, TurnFailed
+from copilotedge.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    ModelUnavailable,
+    NotFound,
+    StoreUnavailable,
+    TurnFailed,
+)
 from copilotedge.models import PromptMessage, ToolCall, ToolCallDelta
 from copilotedge.questions import Question
 from tests.fakes import World, until
@@ -125,7 +132,7 @@ async def test_a_follower_hears_a_running_answer_while_it_is_being_written():
     world, gate = World(), asyncio.Event()
     world.model.scripts = [["First", gate, " last"]]
     writer = await ask(world, asking("Hi"), message_id="m1")
-    reader = await world.replies.follow("c1", "m1", world.deadline)
+    reader = await world.replies.follow("", "c1", "m1", world.deadline)
     await asyncio.wait_for(reader.began(), 5)
     assert world.model.waiting == 1
     gate.set()
@@ -148,7 +155,7 @@ async def test_a_repeated_message_is_followed_and_not_answered_twice():
 async def test_a_follower_of_an_answer_that_is_there_hears_it_at_once():
     world = World()
     await (await ask(world, asking("Hi"), message_id="m1")).finished()
-    reader = await world.replies.follow("c1", "m1", world.deadline)
+    reader = await world.replies.follow("", "c1", "m1", world.deadline)
     assert await heard(reader) == [Words("You said: Hi", 0)]
 
 
@@ -168,7 +175,7 @@ async def test_an_answer_that_is_begun_anew_is_heard_from_its_beginning():
     world = World()
     world.model.scripts = [["Half an ans", asyncio.Event()], ["A whole answer."]]
     writer = await ask(world, asking("Hi"), message_id="m1")
-    reader = await world.replies.follow("c1", "m1", world.deadline)
+    reader = await world.replies.follow("", "c1", "m1", world.deadline)
     await asyncio.wait_for(reader.began(), 5)
     crash(writer)
     world.clock.advance(world.rules.lease_ms + 1)
@@ -203,11 +210,85 @@ async def test_a_cancelled_turn_without_an_answer_is_told_as_such():
 
 async def test_following_what_was_never_asked_is_refused():
     with pytest.raises(NotFound):
-        await World().replies.follow("c1", "m1", 0)
+        await World().replies.follow("", "c1", "m1", 0)
 
 
 def crash(writer: Answering) -> None:
     writer._task.cancel()
+
+
+# --- Who may listen, and how often -------------------------------------------------------------------------------
+
+
+async def shared_world(**settings) -> tuple[World, Answering]:
+    """An answer is being given in alice's conversation, which bob may read."""
+    world = World(**settings)
+    await world.conversations.share("alice/c", {"bob": "read"})
+    world.model.scripts = [["First", asyncio.Event()]]
+    writer = await world.replies.open(asking("Hi"), "alice", "alice/c", world.clock.now, world.deadline, "m1")
+    await writer.began()
+    return world, writer
+
+
+async def follow(world: World, user: str) -> Answering:
+    return await world.replies.follow(user, "alice/c", "m1", world.deadline)
+
+
+async def test_a_member_hears_no_more_from_the_moment_on_that_it_is_removed():
+    world, _ = await shared_world()
+    reader = await follow(world, "bob")
+    await asyncio.wait_for(reader.began(), 5)
+    await world.conversations.share("alice/c", {})
+    with pytest.raises(NotFound, match=r"^There is no such conversation\.$"):
+        await asyncio.wait_for(reader.end(), 5)
+    assert await world.usage.sockets_of_user("bob") == 0
+
+
+async def test_a_removed_member_is_not_told_the_answer_of_a_turn_that_has_ended_since():
+    world = World()
+    await world.conversations.share("alice/c", {"bob": "read"})
+    await (await world.replies.open(asking("Hi"), "alice", "alice/c", world.clock.now, world.deadline, "m1")).finished()
+    await world.conversations.share("alice/c", {})
+    reader = await follow(world, "bob")
+    assert await heard(reader) == []
+    with pytest.raises(NotFound):
+        await reader.end()
+
+
+async def test_a_removed_member_waits_in_vain_for_the_whole_answer():
+    world = World()
+    await world.conversations.share("alice/c", {"bob": "write"})
+    taken = await world.replies.leave(asking("Hi"), "bob", "alice/c", world.clock.now, "m1")
+    await world.conversations.share("alice/c", {})
+    await world.work()
+    with pytest.raises(NotFound):
+        await world.replies.reply(asking("Hi"), "bob", "alice/c", world.clock.now, world.deadline, taken.message_id)
+
+
+async def test_who_follows_counts_as_a_socket_for_as_long_as_it_listens():
+    world, _ = await shared_world(max_sockets_per_user=2, max_sockets_per_conversation=1)
+    readers = [await follow(world, "bob"), await follow(world, "bob")]
+    with pytest.raises(LimitExceeded) as refused:
+        await follow(world, "bob")
+    assert (refused.value.code, refused.value.limit) == ("too_many_sockets", 2)
+    await readers[0].close()
+    await follow(world, "bob")
+    assert await world.usage.sockets_of_conversation("alice/c") == 0
+
+
+async def test_who_hears_an_answer_to_its_end_counts_no_more():
+    world = World(max_sockets_per_user=1)
+    await (await ask(world, asking("Hi"), message_id="m1")).finished()
+    for _ in range(3):
+        await (await world.replies.follow("", "c1", "m1", world.deadline)).end()
+
+
+async def test_what_was_just_asked_counts_as_a_message_and_not_as_a_socket():
+    world, _ = await shared_world(max_sockets_per_user=1)
+    await follow(world, "alice")
+    reader = await world.replies.follow("alice", "alice/c", "m1", world.deadline, just_asked=True)
+    await reader.close()
+    assert await world.usage.sockets_of_user("alice") == 1
 
 
 # --- Tools -------------------------------------------------------------------------------------------------------
@@ -269,7 +350,7 @@ async def test_a_question_that_is_left_to_a_worker_is_answered_and_can_be_follow
     again = await world.replies.leave(asking("Hello"), "", "c1", world.clock.now, taken.message_id)
     assert (again.turn_id, again.repeated) == (taken.turn_id, True)
     await world.work()
-    follower = await world.replies.follow("c1", taken.message_id, world.deadline)
+    follower = await world.replies.follow("", "c1", taken.message_id, world.deadline)
     assert text_of(await heard(follower)) == "You said: Hello"
 
 
@@ -277,7 +358,7 @@ async def test_what_waits_in_the_queue_is_followed_under_its_turns_id():
     world = World()
     await world.replies.leave(asking("One"), "", "c1", world.clock.now)
     waiting = await world.replies.leave(asking("Two"), "", "c1", world.clock.now)
-    follower = await world.replies.follow("c1", waiting.message_id, world.deadline)
+    follower = await world.replies.follow("", "c1", waiting.message_id, world.deadline)
     assert (follower.turn_id, waiting.position) == (waiting.turn_id, 1)
     await follower.close()
 
@@ -285,10 +366,89 @@ async def test_what_waits_in_the_queue_is_followed_under_its_turns_id():
 async def test_who_only_listens_stops_when_its_caller_goes():
     world = World()
     taken = await world.replies.leave(asking("Hello"), "", "c1", world.clock.now)
-    follower = await world.replies.follow("c1", taken.message_id, world.deadline)
+    follower = await world.replies.follow("", "c1", taken.message_id, world.deadline)
     assert follower.ends_with_caller
     await follower.close()
     writer = await ask(world, asking("Hello"), "c2")
     assert not writer.ends_with_caller
     await writer.close()
     assert (await writer.end()).text == "You said: Hello"
+
+
+async def test_every_result_of_parallel_calls_is_kept_though_they_are_alike_or_empty():
+    world = World()
+    both = (ToolCallDelta(0, "{}", "b1", "turn"), ToolCallDelta(1, "{}", "b2", "turn"))
+    world.model.scripts = [PIECES, ["Done."], both, ["Done again."]]
+    await (await ask(world, asking("Turn"))).finished()
+    await (await ask(world, Question((PromptMessage("tool", "ok", tool_call_id="call-1"),)))).finished()
+    await (await ask(world, asking("Turn twice"))).finished()
+    results = tuple(PromptMessage("tool", text, tool_call_id=call) for text, call in (("", "b1"), ("ok", "b2")))
+    await (await ask(world, Question(results))).finished()
+    assert world.model.requests[-1].messages[-2:] == results
+
+
+async def test_what_is_all_new_is_stored_though_it_was_said_before():
+    world = World()
+    question = Question((PromptMessage("user", "Background"), PromptMessage("user", "Why?")), all_new=True)
+    for _ in range(2):
+        await (await ask(world, question)).finished()
+    said = [content for role, content, _ in await world.log_of() if role == "user"]
+    assert said == ["Background", "Why?"] * 2
+
+
+async def test_history_of_any_length_is_all_new_once():
+    world = World(max_messages_per_request=1000)
+    many = tuple(PromptMessage("user", str(number)) for number in range(200))
+    await (await ask(world, Question(many, all_new=True))).finished()
+    assert [content for role, content, _ in await world.log_of() if role == "user"] == [m.content for m in many]
+
+
+async def test_a_caller_hears_of_its_answer_though_no_worker_can_be_woken_for_the_next_one():
+    world, gate = World(), asyncio.Event()
+    world.model.scripts = [[gate, "One"]]
+    first = await ask(world, asking("1"))
+    await until(lambda: world.model.waiting == 1)
+    second = asyncio.create_task(world.replies.reply(asking("2"), "", "c1", world.clock.now, world.deadline))
+    await until(lambda: bool(world.waker.standing_by))
+    world.waker.run_turn = out_of_reach
+    gate.set()
+    reply = await first.end()
+    second.cancel()
+    assert isinstance(reply, Reply) and reply.text == "One"
+
+
+async def out_of_reach(*_: object) -> None:
+    raise StoreUnavailable("The worker cannot be reached.", code="worker_unavailable")
+
+
+async def test_a_follower_of_a_question_that_is_answered_once_more_hears_the_new_answer():
+    world, gate = World(), asyncio.Event()
+    await (await ask(world, asking("Hi"), message_id="m1")).finished()
+    world.model.scripts = [[gate, "Again"]]
+    again = await world.replies.regenerate("", "c1", world.deadline)
+    await until(lambda: world.model.waiting == 1)
+    reader = await world.replies.follow("", "c1", "m1", world.deadline)
+    gate.set()
+    await again.finished()
+    assert text_of(await heard(reader)) == "Again"
+
+
+# --- What is too much
+
+
+CALLS = tuple(ToolCall(str(number), "f", "{}") for number in range(65))
+
+
+@pytest.mark.parametrize(
+    "calls", [CALLS, (CALL, CALL), (ToolCall("x" * 100_000, "f", ""),)], ids=["many", "one id twice", "a long id"]
+)
+async def test_calls_without_end_are_refused(calls):
+    history = (PromptMessage("user", "Hi"), PromptMessage("assistant", "", calls))
+    with pytest.raises(InvalidRequest):
+        await ask(World(), Question((*history, PromptMessage("tool", "ok", tool_call_id="call-1"))), "")
+
+
+async def test_an_answer_of_ours_may_be_brought_back_however_long_it_was():
+    long = PromptMessage("assistant", "x" * 60_000)
+    answering = await ask(World(), Question((PromptMessage("user", "Hi"), long, PromptMessage("user", "Go on"))), "")
+    assert isinstance(await answering.end(), Reply)

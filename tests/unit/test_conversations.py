@@ -9,7 +9,7 @@ import pytest
 from copilotedge.conversations import MAX_LOST_RACES, Conversations
 from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.histories import unknown_of
-from copilotedge.models import Change, Connection, ConversationSettings, PromptMessage
+from copilotedge.models import Change, Connection, ConversationSettings, PromptMessage, ToolCall
 from copilotedge.outcomes import Cleared
 from copilotedge.transitions import CLAIM_GRACE_MS, Submission
 from tests.fakes import World
@@ -158,9 +158,9 @@ U1, A1, U2, A2 = (PromptMessage(role, text) for role, text in zip(["user", "assi
 NEW = PromptMessage("user", "new")
 
 
-def log(*entries: PromptMessage) -> list[tuple[str, str]]:
+def log(*entries: PromptMessage) -> list[PromptMessage]:
     """What the snapshot knows: the log's newest messages, then those that wait."""
-    return [(entry.role, entry.content) for entry in entries]
+    return list(entries)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,12 @@ def test_only_what_the_log_lacks_is_new(brought, stored, expected):
 )
 def test_what_the_log_has_already_is_not_new_to_it(brought, stored):
     assert unknown_of(brought, stored) == ()
+
+
+def test_results_of_tools_are_told_apart_by_their_calls():
+    asked = PromptMessage("assistant", "", (ToolCall("b1", "turn", "{}"), ToolCall("b2", "turn", "{}")))
+    done = [PromptMessage("tool", "ok", tool_call_id=call_id) for call_id in ("a1", "b1")]
+    assert unknown_of([U1, asked, done[1]], log(U1, done[0], asked)) == (done[1],)
 
 
 def test_a_client_that_goes_back_before_the_window_may_repeat_itself():

@@ -395,4 +395,38 @@ async def test_without_limits_sockets_are_not_counted():
     it = desk(max_sockets_per_user=0, max_sockets_per_conversation=0)
     await open_socket(it, "a")
     await it.limits.release_socket("alice", "a")
+    async with it.limits.reading("alice", START + 60_000):
+        pass
     assert it.usage.requests == 0
+
+
+async def test_who_listens_over_http_takes_the_place_of_a_socket():
+    it = desk(max_sockets_per_user=1)
+    async with it.limits.reading("alice", START + 60_000):
+        assert (await refusal(open_socket(it, "a"))).code == "too_many_sockets"
+    await open_socket(it, "a")
+    refused = await refusal(it.limits.reading("alice", START + 60_000).__aenter__())
+    assert (refused.code, refused.limit, refused.retry_after) == ("too_many_sockets", 1, 60)
+
+
+async def test_who_listened_over_http_makes_room_whatever_happened():
+    it = desk(max_sockets_per_user=1)
+    with pytest.raises(ZeroDivisionError):
+        async with it.limits.reading("alice", START + 60_000):
+            raise ZeroDivisionError
+    await open_socket(it, "a")
+
+
+async def test_a_listener_whose_process_died_counts_until_its_time_is_over():
+    it = desk(max_sockets_per_user=1)
+    await it.limits.reading("alice", START + 60_000).__aenter__()
+    it.clock.advance(59_000)
+    await refusal(open_socket(it, "a"))
+    it.clock.advance(1_000)
+    await open_socket(it, "b")
+
+
+async def test_a_listener_is_not_told_that_its_row_cannot_be_taken_back():
+    it = desk(max_sockets_per_user=1)
+    async with it.limits.reading("alice", START + 60_000):
+        it.usage.close_socket = unavailable

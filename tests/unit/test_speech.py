@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from copilotedge import speech
+from copilotedge.answering import CallWords, Piece, Words
 from copilotedge.frames import Frame
-from copilotedge.models import ConversationSettings, Message, Turn
+from copilotedge.models import ConversationSettings, Message, ToolCallDelta, Turn
 from copilotedge.runs import Run
 from copilotedge.speech import Speech
 from copilotedge.transitions.steps import Rules, born
@@ -124,3 +126,17 @@ async def test_a_renewed_lease_lets_collected_words_out(spoken, listener, clock,
     run.turn = Turn("t1", "m1", 1, "me", 1, START + 9_000)
     assert spoken.flush()
     assert listener.deltas() == [(0, 0, "late")]
+
+
+async def test_the_caller_misses_nothing_of_a_lease_that_lapsed_and_was_renewed(spoken, clock, run):
+    heard: list[Piece] = []
+    run.hear = heard.append
+    spoken.say("one ")
+    spoken.call(ToolCallDelta(0, "{", "id", "name"))
+    clock.advance(5_000)
+    spoken.say("two ")
+    spoken.call(ToolCallDelta(0, "}"))
+    run.turn = replace(run.turn, lease_until=clock() + 5_000)
+    spoken.say("three")
+    spoken.call(ToolCallDelta(0, " "))
+    assert heard == [Words("one ", 0), CallWords(0, "{", "id", "name"), Words("two three", 4), CallWords(0, "} ")]

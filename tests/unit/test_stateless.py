@@ -54,7 +54,7 @@ async def test_an_answer_without_an_account_costs_what_is_estimated():
     world = World()
     world.model.usage = Usage()
     answer = await reply(world, replace(COLD, messages=(PromptMessage("user", "x" * 400),)))
-    assert (answer.usage, answer.cost) == (Usage(), 100 * 282 + 102 * 827)
+    assert (answer.usage, answer.cost) == (Usage(100, 102), 100 * 282 + 102 * 827)
 
 
 async def test_the_end_is_logged_with_its_tokens_and_cost():

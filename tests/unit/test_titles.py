@@ -77,7 +77,7 @@ async def test_a_worker_that_cannot_be_woken_costs_nobody_the_answer():
     world.waker.entitle = out_of_reach
     await answered(world)
     assert (await world.log_of(KEY))[1][2] == "complete"
-    assert ("title_failed", "worker_unavailable") in [(event, fields.get("error")) for event, fields in world.log.lines]
+    assert ("wake_failed", "worker_unavailable") in [(event, fields.get("error")) for event, fields in world.log.lines]
 
 
 async def test_a_title_is_kept_and_told():

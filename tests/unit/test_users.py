@@ -179,6 +179,13 @@ async def test_a_user_who_is_forgotten_leaves_nothing_behind():
     assert len((await world.conversations.page("bob/a", 10)).messages) == 1
 
 
+async def test_who_listens_over_http_is_no_socket_to_be_closed():
+    world = World()
+    async with world.limits.reading("alice", world.deadline):
+        await world.users.forget("alice")
+    assert world.gateway.closed == []
+
+
 async def test_a_user_who_is_forgotten_leaves_no_answers_that_could_be_given_again():
     world, answer = World(), CachedAnswer("Hi.", "@cf/m", 0)
     await world.answers.keep("alice", "k", answer, 60)

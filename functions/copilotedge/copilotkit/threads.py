@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from copilotedge.copilotkit.agui_requests import RunInput
 from copilotedge.copilotkit.agui_shapes import STATE
 from copilotedge.door import Door, Need
 from copilotedge.errors import AnswerPending, ConversationsDisabled, CopilotEdgeError
+from copilotedge.following import check_hearing
 from copilotedge.models import ConversationSettings, Marks, State, Turn
 from copilotedge.outcomes import Page
 from copilotedge.replies import Replies
@@ -57,21 +59,21 @@ class Threads:
             question = agui_requests.whole_question_of(run, self._settings)
             return await self._replies.open(question, user, "", arrival, deadline)
         question = agui_requests.question_of(run, self._settings)
-        merge_context({}, {STATE: run.agent_state})
+        if run.agent_state:
+            _, stored = await self._conversations.settings(key)
+            _with_state(stored, run.agent_state)
         message_id = agui_requests.message_id_of(run)
         answering = await self._replies.open(question, user, key, arrival, deadline, message_id)
-        try:
+        with suppress(CopilotEdgeError):  # the answer is under way, and the next run brings its state again
             await self._keep_state(key, run.agent_state)
-        except CopilotEdgeError:
-            await answering.close()
-            raise
         return answering
 
-    async def run(self, run: RunInput, answering: Answering) -> AsyncGenerator[Event, None]:
+    async def run(self, run: RunInput, answering: Answering, user: str) -> AsyncGenerator[Event, None]:
         yield agui_events.run_started(run.thread_id, run.run_id)
         try:
-            async for event in self._tell(answering):
-                yield event
+            async with aclosing(self._tell(answering, user)) as events:
+                async for event in events:
+                    yield event
             yield agui_events.run_finished(run.thread_id, run.run_id)
         except CopilotEdgeError as exc:
             yield agui_events.run_error(exc)
@@ -81,13 +83,17 @@ class Threads:
         yield agui_events.run_started(run.thread_id, run.run_id)
         yield agui_events.run_error(exc)
 
-    async def connect(self, run: RunInput, key: str, deadline: int) -> AsyncGenerator[Event, None]:
-        """What has been said, then what is being said, until nothing is. A thread that does not exist is empty."""
+    async def connect(self, run: RunInput, user: str, key: str, deadline: int) -> AsyncGenerator[Event, None]:
+        """What has been said, then what is being said, until nothing is. A thread that does not exist is empty.
+
+        It ends early for a ``user`` who may hear no more, or listens too often already.
+        """
         yield agui_events.run_started(run.thread_id, run.run_id)
         try:
             if key:
-                async for event in self._replay(key, deadline):
-                    yield event
+                async with aclosing(self._replay(user, key, deadline)) as events:
+                    async for event in events:
+                        yield event
             yield agui_events.run_finished(run.thread_id, run.run_id)
         except CopilotEdgeError as exc:
             yield agui_events.run_error(exc)
@@ -131,46 +137,51 @@ class Threads:
             raise ConversationsDisabled("Conversations are not enabled.")
         return await self._door.open(user, thread_id, need)
 
-    async def _replay(self, key: str, deadline: int) -> AsyncIterator[Event]:
+    async def _replay(self, user: str, key: str, deadline: int) -> AsyncGenerator[Event, None]:
         _, settings = await self._conversations.settings(key)
         if state := agui_shapes.state_of(settings):
             yield agui_events.state_snapshot(state)
-        page, told = await self._page(key), ""
+        page, told = await self._heard_page(user, key), ""
         yield self._snapshot(page)
         while (turn := _running(page.state)) and turn.turn_id != told:
             told = turn.turn_id
-            async for event in self._tell(await self._replies.follow(key, turn.message_id, deadline)):
-                yield event
-            page = await self._page(key)
+            answering = await self._replies.follow(user, key, turn.message_id, deadline)
+            async with aclosing(self._tell(answering, user)) as events:
+                async for event in events:
+                    yield event
+            page = await self._heard_page(user, key)
             if _running(page.state):
                 yield self._snapshot(page)
 
-    async def _tell(self, answering: Answering) -> AsyncIterator[Event]:
+    async def _tell(self, answering: Answering, user: str) -> AsyncGenerator[Event, None]:
         """However the answer ends, no message stays open. Raises why there is none, unless it was stopped."""
         key = answering.conversation_id
-        told = AnswerEvents(await self._turn_of(answering), stateless=not key)
         try:
-            async for piece in answering:
-                if told.begins_anew(piece):
-                    for event in told.close():
+            told = AnswerEvents(await self._turn_of(answering), stateless=not key)
+            try:
+                async for piece in answering:
+                    if told.begins_anew(piece):
+                        for event in told.close():
+                            yield event
+                        yield await self._truth(user, key)
+                    for event in told.piece(piece):
                         yield event
-                    yield await self._truth(key)
-                for event in told.piece(piece):
+                reply = await answering.end()
+                if isinstance(reply, Pending):
+                    raise AnswerPending(
+                        "The answer takes longer than a call may. It goes on: connect again."
+                    )
+                for event in told.rest(reply):
                     yield event
-            reply = await answering.end()
-            if isinstance(reply, Pending):
-                raise AnswerPending("The answer takes longer than a call may. It goes on: connect again to read it.")
-            for event in told.rest(reply):
-                yield event
-            if key and told.has_said_more(reply.tool_calls):
-                yield await self._truth(key)
-        except CopilotEdgeError as exc:
-            for event in told.close():
-                yield event
-            if key and told.has_said_more(()):
-                yield await self._truth(key)
-            if exc.code != "turn_cancelled":
-                raise
+                if key and told.has_said_more(reply.tool_calls):
+                    yield await self._truth(user, key)
+            except CopilotEdgeError as exc:
+                for event in told.close():
+                    yield event
+                if key and told.has_said_more(()):
+                    yield await self._truth(user, key)
+                if exc.code != "turn_cancelled":
+                    raise
         finally:
             await answering.close()
 
@@ -181,9 +192,9 @@ class Threads:
         outcome = await self._conversations.outcome(answering.conversation_id, answering.message_id)
         return outcome.answer.turn_id if outcome.answer else answering.turn_id
 
-    async def _truth(self, key: str) -> Event:
+    async def _truth(self, user: str, key: str) -> Event:
         """What the log has, against what a client has heard that is not true any more."""
-        return self._snapshot(await self._page(key))
+        return self._snapshot(await self._heard_page(user, key))
 
     async def _keep_state(self, key: str, state: dict[str, Any]) -> None:
         """Clients send an empty state when they have none; it replaces nothing."""
@@ -192,6 +203,12 @@ class Threads:
         _, stored = await self._conversations.settings(key)
         if agui_shapes.state_of(stored) != state:
             await self._conversations.store_settings(key, lambda settings: _with_state(settings, state))
+
+    async def _heard_page(self, user: str, key: str) -> Page:
+        """For who has been listening for a while. Raises ``NotFound`` for who may do so no longer."""
+        page = await self._page(key)
+        check_hearing(user, key, page.state)
+        return page
 
     async def _page(self, key: str) -> Page:
         return await self._conversations.page(key, self._settings.max_history_page)
@@ -205,6 +222,7 @@ class Threads:
 
 
 def _with_state(settings: ConversationSettings, state: dict[str, Any]) -> ConversationSettings:
+    """Raises ``RequestTooLarge`` where both do not fit."""
     return replace(settings, context=merge_context(settings.context, {STATE: state}))
 
 

@@ -92,6 +92,7 @@ class ResponseRequest(OpenAIRequest):
             temperature=self.temperature,
             max_tokens=self.max_output_tokens,
             options=questions.options_of(self._options),
+            all_new=True,
         )
 
     @property

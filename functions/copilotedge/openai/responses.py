@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from copilotedge import frames, transitions
+from copilotedge.addresses import FOR_ONE_RESPONSE, is_for_one_response
 from copilotedge.answering import Answering, Pending
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door, Need
@@ -21,8 +23,6 @@ from copilotedge.replies import reply_of
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
 
-OWN = "resp_"
-"""Begins the ids of conversations that are made for responses which name none."""
 CANCEL_MS = 5_000
 """How long a cancelled answer is waited for."""
 
@@ -71,8 +71,8 @@ class Responses:
         self._clock = clock
         self._log = log
 
-    async def place(self, request: ResponseRequest, user: str) -> Place:
-        """Where the answer is to be kept."""
+    async def place(self, request: ResponseRequest, user: str, message_id: str = "") -> Place:
+        """Where the answer is to be kept; with the client's ``message_id`` ("": none) always the same place."""
         if not self._settings.enable_conversations:
             if request.background or request.known_as or request.previous_response_id:
                 raise ConversationsDisabled("Conversations are not enabled.")
@@ -80,8 +80,8 @@ class Responses:
         if request.store is False:
             return Place()
         if request.previous_response_id:
-            return await self._behind(user, request.previous_response_id)
-        known_as = request.known_as or OWN + transitions.new_id()
+            return await self._behind(user, request.previous_response_id, message_id)
+        known_as = request.known_as or _own_name(message_id)
         return Place(known_as, await self._door.open(user, known_as, "write"))
 
     def head(self, request: ResponseRequest, place: Place, message_id: str, created_at: int) -> ResponseHead:
@@ -128,16 +128,17 @@ class Responses:
             news = frames.withdrawn(cancelled.withdrawn.turn_id, cancelled.withdrawn.message_id)
             await self._sockets.announce(found.place.key, news)
             return response_shapes.unfinished(found.head, "cancelled")
-        follower = Follower(self._conversations, self._clock, found.place.key, found.message_id, None)
+        follower = Follower(self._conversations, self._clock, user, found.place.key, found.message_id, None)
         await follower.outcome(self._clock() + CANCEL_MS)
         return self.shown(await self.find(user, response_id))
 
     async def delete(self, user: str, response_id: str) -> None:
         """Deletes the conversation that was made for this response. Raises ``Conflict`` where it is part of more."""
         found = await self.find(user, response_id, "own")
-        page = await self._conversations.page(found.place.key, 3)
-        alone = all(message.turn_id == found.outcome.turn_id for message in page.messages)
-        if page.more or not alone or not found.place.known_as.startswith(OWN):
+        page = await self._conversations.page(found.place.key, self._settings.max_stored_messages)
+        own = ("", found.outcome.turn_id)  # what came with the question is of no turn
+        alone = all(message.turn_id in own for message in page.messages)
+        if page.more or not alone or not is_for_one_response(found.place.key):
             raise Conflict("It is part of a conversation: delete that.", code="response_in_conversation")
         cleared = await self._conversations.delete(found.place.key)
         await self._sockets.tell_cleared(found.place.key, cleared)
@@ -161,13 +162,22 @@ class Responses:
         finally:
             await answering.close()
 
-    async def _behind(self, user: str, response_id: str) -> Place:
-        """The conversation of a response that is the last one there: a log has no branches."""
+    async def _behind(self, user: str, response_id: str, message_id: str) -> Place:
+        """The conversation of a response that is the last one there, but for ``message_id``: a log has no branches."""
         found = await self.find(user, response_id, "write")
         state, turn, answer = found.outcome.state, found.outcome.turn, found.outcome.answer
         last = answer or found.outcome.question
         runs = turn is not None and state is not None and not state.queued
         ended = state is not None and state.turn is None and last is not None and last.seq == state.seq
-        if not runs and not ended:
+        if not runs and not ended and not await self._took(found.place.key, message_id):
             raise InvalidRequest("Something was said after that response.", code="previous_response_not_last")
         return found.place
+
+    async def _took(self, key: str, message_id: str) -> bool:
+        return bool(message_id) and not (await self._conversations.outcome(key, message_id)).is_gone
+
+
+def _own_name(message_id: str) -> str:
+    """Of a response's own conversation: of each message id one, so that a repeated message finds it."""
+    unique = hashlib.sha256(message_id.encode()).hexdigest()[:32] if message_id else transitions.new_id()
+    return FOR_ONE_RESPONSE + unique

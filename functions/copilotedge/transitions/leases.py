@@ -25,10 +25,11 @@ def renew(state: State | None, turn: Turn, rules: Rules, now: int) -> Change:
     return Change(expected=state, state=next_state(state, turn=replace(current, lease_until=now + rules.lease_ms)))
 
 
-def hand_over(state: State | None, turn: Turn, now: int) -> Change:
-    """Give the turn back, for a worker to claim. Raises ``Fenced``."""
+def hand_over(state: State | None, turn: Turn, now: int, *, unspoken: bool = False) -> Change:
+    """Give the turn back, for a worker to claim. An ``unspoken`` one takes no attempt. Raises ``Fenced``."""
     state, current = held(state, turn)
-    released = replace(current, holder="", lease_until=now + CLAIM_GRACE_MS)
+    attempt = current.attempt - 1 if unspoken else current.attempt
+    released = replace(current, holder="", attempt=attempt, lease_until=now + CLAIM_GRACE_MS)
     return Change(expected=state, state=next_state(state, turn=released, voice_until=take_word(state, now)))
 
 

@@ -38,12 +38,14 @@ async def chat(request: Request, body: str) -> Response:
     asked = parse_chat(body, app.settings)
     known_as = _conversation(request, asked, app)
     key = await app.door.open(user(request), known_as, "write") if known_as else ""
-    answering = await app.replies.open(
-        asked.question, user(request), key, arrival(request), deadline(request), told.message_id(request)
-    )
+    until = deadline(request, streamed=bool(asked.stream))
+    with told.asking(request, known_as):
+        answering = await app.replies.open(
+            asked.question, user(request), key, arrival(request), until, told.message_id(request)
+        )
     told.note(request, known_as, answer_headers.of_answering(answering))
     if asked.stream:
-        return await _stream(app, asked, known_as, answering)
+        return await _stream(app, asked, known_as, answering, until)
     reply = await answering.end()
     if isinstance(reply, Pending):
         raise _pending(known_as, reply)
@@ -58,7 +60,7 @@ def _conversation(request: Request, asked: ChatRequest, app: Application) -> str
     return named or app.settings.default_conversation_id
 
 
-async def _stream(app: Application, asked: ChatRequest, known_as: str, answering: Answering) -> EventStream:
+async def _stream(app: Application, asked: ChatRequest, known_as: str, answering: Answering, until: int) -> EventStream:
     with suppress(TimeoutError):
         async with asyncio.timeout(BEGIN_SECONDS):
             await answering.began()
@@ -73,6 +75,7 @@ async def _stream(app: Application, asked: ChatRequest, known_as: str, answering
         _events(app, chunks, known_as, answering),
         finished=answering.finished,
         close_on_disconnect=answering.ends_with_caller,
+        deadline=until,
     )
 
 

@@ -33,18 +33,15 @@ async def create(request: Request) -> Response:
     asked = parse_conversation(await incoming.text(request), app.settings)
     known_as = f"conv_{transitions.new_id()}"
     key = await _open(request, known_as, "write")
-    shown = await _store(app, key, known_as, asked.metadata)
-    if asked.items:
+    if asked.items:  # first, for they may be refused
         await _append(request, key, known_as, messages_of(asked.items, app.settings))
-    return answer(200, shown)
+    return answer(200, await _store(app, key, known_as, asked.metadata))
 
 
 async def read(request: Request) -> Response:
     known_as = request.path_params["conversation_id"]
-    state, settings = await application(request).conversations.settings(await _open(request, known_as, "read"))
-    if state is None:
-        raise NotFound("There is no such conversation.")
-    return answer(200, _shown(known_as, state, settings))
+    key = await _open(request, known_as, "read")
+    return answer(200, _shown(known_as, *await _existing(application(request), key)))
 
 
 async def update(request: Request) -> Response:
@@ -53,12 +50,14 @@ async def update(request: Request) -> Response:
     key = await _open(request, known_as, "write")
     if asked.metadata is None:
         raise InvalidRequest("metadata: Field required")
+    await _existing(app, key)
     return answer(200, await _store(app, key, known_as, asked.metadata))
 
 
 async def delete(request: Request) -> Response:
     app, known_as = application(request), request.path_params["conversation_id"]
     key = await _open(request, known_as, "own")
+    await _existing(app, key)
     cleared = await app.conversations.delete(key)
     await app.sockets.tell_cleared(key, cleared)
     return answer(200, {"id": known_as, "object": "conversation.deleted", "deleted": True})
@@ -96,9 +95,18 @@ async def _open(request: Request, known_as: str, need: Need) -> str:
     return await app.door.open(user(request), known_as, need)
 
 
+async def _existing(app: Application, key: str) -> tuple[State, ConversationSettings]:
+    """Raises ``NotFound``."""
+    state, settings = await app.conversations.settings(key)
+    if state is None:
+        raise NotFound("There is no such conversation.")
+    return state, settings
+
+
 async def _append(request: Request, key: str, known_as: str, messages: tuple[Any, ...]) -> Appended:
     app = application(request)
-    appended = await app.conversations.append_all(key, messages, user(request))
+    with told.asking(request, known_as, takes_ids=False):
+        appended = await app.conversations.append_all(key, messages, user(request))
     told.note(request, known_as, answer_headers.of_quota(appended.quota))
     await _announce(app, key, appended.messages, appended.state)
     return appended

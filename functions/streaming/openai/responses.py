@@ -25,16 +25,18 @@ from streaming.outgoing import EventStream, answer
 async def create(request: Request) -> Response:
     app = application(request)
     asked = parse_response(await incoming.text(request), app.settings)
-    place = await app.responses.place(asked, user(request))
+    place = await app.responses.place(asked, user(request), told.message_id(request))
     if asked.background:
         return await _leave(request, asked, place)
-    answering = await app.replies.open(
-        asked.question, user(request), place.key, arrival(request), deadline(request), told.message_id(request)
-    )
+    until = deadline(request, streamed=bool(asked.stream))
+    with told.asking(request, place.known_as):
+        answering = await app.replies.open(
+            asked.question, user(request), place.key, arrival(request), until, told.message_id(request)
+        )
     told.note(request, place.known_as, answer_headers.of_answering(answering))
     head = app.responses.head(asked, place, answering.message_id or answering.turn_id, answering.created_at)
     if asked.stream:
-        return _stream(app, answering, head)
+        return _stream(app, answering, head, until)
     reply = await answering.end()
     if isinstance(reply, Pending):
         return answer(200, response_shapes.unfinished(head, "in_progress"))
@@ -48,8 +50,9 @@ async def read(request: Request) -> Response:
     if request.query_params.get("stream") != "true":
         return answer(200, app.responses.shown(found))
     after = requests.parse_count(request.query_params.get("starting_after"), "starting_after", -1, 0, 10**15)
-    answering = await app.replies.follow(found.place.key, found.message_id, deadline(request))
-    return _stream(app, answering, found.head, after)
+    until = deadline(request)
+    answering = await app.replies.follow(user(request), found.place.key, found.message_id, until)
+    return _stream(app, answering, found.head, until, after)
 
 
 async def cancel(request: Request) -> Response:
@@ -65,23 +68,27 @@ async def delete(request: Request) -> Response:
 async def _leave(request: Request, asked: ResponseRequest, place: Place) -> Response:
     """A worker answers; the stream only listens."""
     app = application(request)
-    taken = await app.replies.leave(
-        asked.question, user(request), place.key, arrival(request), told.message_id(request)
-    )
+    with told.asking(request, place.known_as):
+        taken = await app.replies.leave(
+            asked.question, user(request), place.key, arrival(request), told.message_id(request)
+        )
     told.note(request, place.known_as, answer_headers.of_quota(taken.quota))
     head = app.responses.head(asked, place, taken.message_id, arrival(request))
     if asked.stream:
-        return _stream(app, await app.replies.follow(place.key, taken.message_id, deadline(request)), head)
+        until = deadline(request)
+        answering = await app.replies.follow(user(request), place.key, taken.message_id, until, just_asked=True)
+        return _stream(app, answering, head, until)
     if taken.repeated:
         return answer(200, app.responses.shown(await app.responses.find(user(request), head.response_id)))
     return answer(200, response_shapes.unfinished(head, "queued" if taken.position else "in_progress"))
 
 
-def _stream(app: Application, answering: Answering, head: ResponseHead, after: int = -1) -> EventStream:
+def _stream(app: Application, answering: Answering, head: ResponseHead, until: int, after: int = -1) -> EventStream:
     return EventStream(
         _events(app, answering, head, after),
         finished=answering.finished,
         close_on_disconnect=answering.ends_with_caller,
+        deadline=until,
     )
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -257,6 +258,12 @@ async def test_run_tells_whole_tool_calls_without_ids():
     assert first.call_id.startswith("call_") and first.call_id != second.call_id
 
 
+async def test_calls_that_are_all_numbered_0_are_told_apart_by_their_ids():
+    whole = [{"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}} for name in ("a", "b")]
+    events = await Bench(stream(sse(calling(whole[0]), calling(whole[1])))).events()
+    assert events[:-1] == [ToolCallDelta(0, "{}", "a", "a"), ToolCallDelta(1, "{}", "b", "b")]
+
+
 @pytest.mark.parametrize("calls", [7, "x", [7], {"a": 1}, None])
 async def test_odd_tool_calls_are_none(calls):
     assert await Bench(stream(sse(delta("Hello", tool_calls=calls)))).events() == hello()
@@ -469,6 +476,13 @@ async def test_a_failed_try_is_logged():
     await bench.events()
     fields = {"code": "model_out_of_capacity", "detail": "HTTP 429, 3040", "wait_seconds": 0.5}
     assert bench.log.entries == [("model_try_failed", {"model": "@cf/m", **fields})]
+
+
+@pytest.mark.parametrize("name", ["Ignore this: my card is 4111", "a/../b", "x" * 81, "", "a\nb"])
+async def test_the_log_gets_no_text_of_the_clients_for_a_models_name(name):
+    bench = Bench(error(500), stream(sse("{oops", delta("Hello"))))
+    await bench.events(replace(REQUEST, model=name))
+    assert [fields["model"] for _, fields in bench.log.entries] == ["other", "other"]
 
 
 async def test_retry_after_is_waited_for():

@@ -40,11 +40,11 @@ async def run(world: World, asked: RunInput, seconds: float = 600) -> list[Event
     key = await threads.enter(asked, "alice", "write")
     deadline = world.clock.now + int(seconds * 1000)
     answering = await threads.ask(asked, "alice", key, world.clock.now, deadline)
-    return [event async for event in threads.run(asked, answering)]
+    return [event async for event in threads.run(asked, answering, "alice")]
 
 
 async def connect(world: World, seconds: float = 600) -> list[Event]:
-    events = threads_of(world).connect(saying(""), KEY, world.clock.now + int(seconds * 1000))
+    events = threads_of(world).connect(saying(""), "alice", KEY, world.clock.now + int(seconds * 1000))
     return [event async for event in events]
 
 
@@ -212,7 +212,7 @@ async def test_who_connects_hears_the_running_answer_and_those_that_wait_behind_
     first = asyncio.create_task(run(world, saying("Count")))
     await until(lambda: world.model.waiting == 1)
     second = asyncio.create_task(run(world, saying("On", "u-2")))
-    tail = threads_of(world).connect(saying(""), KEY, world.clock.now + 600_000)
+    tail = threads_of(world).connect(saying(""), "alice", KEY, world.clock.now + 600_000)
     events = [await anext(tail), await anext(tail)]
     assert shown(events) == [("user", "Count")]
     goes_on.set()
@@ -221,6 +221,45 @@ async def test_who_connects_hears_the_running_answer_and_those_that_wait_behind_
     events += [event async for event in tail]
     assert text_of(events).startswith("One, two") and kinds(events)[-1] == "RUN_FINISHED"
     assert text_of(await second) == "Three"
+
+
+async def test_a_member_that_is_removed_is_told_nothing_more_of_the_thread():
+    world = World()
+    await world.conversations.share(KEY, {"bob": "read"})
+    world.model.scripts = [["One, ", asyncio.Event()]]
+    task = asyncio.create_task(run(world, saying("Count")))
+    await until(lambda: world.model.waiting == 1)
+    tail = threads_of(world).connect(saying(""), "bob", KEY, world.clock.now + 600_000)
+    events = [await anext(tail) for _ in range(4)]
+    assert text_of(events) == "One, "
+    await world.conversations.share(KEY, {})
+    rest = [event async for event in tail]
+    assert kinds(rest) == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+    assert rest[-1]["message"] == "There is no such conversation."
+    task.cancel()
+
+
+async def test_a_member_that_was_removed_between_two_pages_gets_no_second_one():
+    world = World()
+    await world.conversations.share(KEY, {"bob": "read"})
+    tail = threads_of(world).connect(saying(""), "bob", KEY, world.clock.now + 600_000)
+    await anext(tail)
+    await world.conversations.share(KEY, {})
+    assert kinds([event async for event in tail]) == ["RUN_ERROR"]
+
+
+async def test_who_listens_too_often_already_is_told_so():
+    world = World(max_sockets_per_user=1)
+    world.model.scripts = [["One, ", asyncio.Event()]]
+    task = asyncio.create_task(run(world, saying("Count")))
+    await until(lambda: world.model.waiting == 1)
+    tail = threads_of(world).connect(saying(""), "alice", KEY, world.clock.now + 600_000)
+    events = [await anext(tail) for _ in range(3)]
+    assert events[-1]["type"] == "TEXT_MESSAGE_START"
+    assert (await connect(world))[-1]["code"] == "too_many_sockets"
+    await tail.aclose()
+    assert await world.usage.sockets_of_user("alice") == 0
+    task.cancel()
 
 
 async def test_a_thread_that_does_not_exist_is_empty():
@@ -242,12 +281,12 @@ async def test_a_state_that_is_too_large_is_refused_before_anything_is_asked():
     assert world.model.requests == [] and await world.log_of(KEY) == []
 
 
-async def test_a_state_that_does_not_fit_beside_what_is_stored_ends_the_run_once_it_is_answered():
+async def test_a_state_that_does_not_fit_beside_what_is_stored_is_refused_before_anything_is_asked():
     world = World()
     await world.conversations.store_settings(KEY, lambda stored: replace(stored, context={"notes": "x" * 60_000}))
     with pytest.raises(RequestTooLarge):
         await run(world, saying("Hello", state={"big": "x" * 60_000}))
-    assert [content for _, content, _ in await world.log_of(KEY)] == ["Hello", "You said: Hello"]
+    assert (await world.log_of(KEY), world.model.requests) == ([], [])
 
 
 async def test_suggestions_leave_no_trace():
@@ -261,7 +300,7 @@ async def test_suggestions_leave_no_trace():
 async def test_without_conversations_a_run_is_answered_and_nothing_else():
     world = World(enable_conversations=False)
     assert kinds(await run(world, saying("Hello")))[-1] == "RUN_FINISHED"
-    assert kinds([event async for event in threads_of(world).connect(saying(""), "", 0)]) == [
+    assert kinds([event async for event in threads_of(world).connect(saying(""), "alice", "", 0)]) == [
         "RUN_STARTED",
         "RUN_FINISHED",
     ]

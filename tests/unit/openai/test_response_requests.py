@@ -29,7 +29,7 @@ def refusal(said: Any = "Hello", **fields: Any) -> str:
 
 
 def test_text_is_the_users_message():
-    assert question() == Question((PromptMessage("user", "Hello"),))
+    assert question() == Question((PromptMessage("user", "Hello"),), all_new=True)
 
 
 def test_what_shapes_the_answer_is_asked_for():

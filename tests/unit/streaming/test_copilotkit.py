@@ -124,6 +124,8 @@ async def test_another_agent_has_no_threads(client: httpx.AsyncClient):
 
 async def test_resources_that_there_are_not_are_refused(client: httpx.AsyncClient):
     assert (await resource(client, "GET", "/memories")).status_code == 404
+    odd = await resource(client, "GET", "//[")
+    assert (odd.status_code, odd.json()["error"]["code"]) == (404, "route_not_found")
     assert (await resource(client, "POST", "/threads")).status_code == 405
     assert (await single(client, "transcribe")).status_code == 404
     assert (await client.post(f"{BASE}/threads/t/messages")).status_code == 405

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from copilotedge.runtime import now
 from streaming import outgoing
 from streaming.outgoing import EventStream
 
@@ -152,6 +153,33 @@ async def test_who_reads_slowly_does_not_hold_up_the_turn(client: Client, words:
     client.free.set()
     await call
     assert client.chunks == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n", b""]
+
+
+async def test_who_takes_nothing_is_not_waited_for_beyond_the_deadline(client: Client, words: Words, monkeypatch):
+    monkeypatch.setattr(outgoing, "GRACE_SECONDS", 0.05)
+    over = asyncio.Event()
+    call = begin(EventStream(words.events(), finished=over.wait, deadline=now()), client)
+    words.say(b"data: 1\n\n")
+    await client.takes(b"data: 1\n\n")
+    client.free.clear()
+    words.say(b"data: 2\n\n", None)
+    over.set()
+    await asyncio.wait_for(call, 5)
+    assert words.taken == [b"data: 1\n\n", b"data: 2\n\n"] and not client.served
+
+
+async def test_a_stateless_chat_is_not_read_beyond_the_deadline(client: Client, words: Words, monkeypatch):
+    monkeypatch.setattr(outgoing, "GRACE_SECONDS", 0.05)
+    call = begin(EventStream(words.events(), close_on_disconnect=True, deadline=now()), client)
+    await asyncio.wait_for(call, 5)
+    assert not client.served
+
+
+async def test_what_is_said_at_the_deadline_still_arrives(client: Client, words: Words):
+    call = begin(EventStream(words.events(), deadline=now() - 1000), client)
+    words.say(b"data: 1\n\n", None)
+    await call
+    assert client.chunks == [b"data: 1\n\n", b""] and client.served
 
 
 async def test_a_defect_cuts_the_stream_short_and_reaches_the_edge(client: Client, words: Words):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
+from copilotedge.errors import Conflict, CopilotEdgeError, LimitExceeded, StoreUnavailable
 from copilotedge.wiring import Application
 from tests.scripted_model import Call, Reply, ScriptedModel
 
@@ -113,6 +116,42 @@ async def test_clients_are_told_not_to_repeat_what_is_in_the_log(client: httpx.A
     assert failed.status_code == 400 and failed.headers["x-should-retry"] == "false"
     assert "x-should-retry" not in (await ask(client, conversationId="c1", key="k-1")).headers
     assert "x-should-retry" not in (await ask(client)).headers
+
+
+@pytest.mark.parametrize(("key", "told"), [("", "false"), ("k-1", None)])
+async def test_clients_are_told_not_to_repeat_what_may_be_in_the_log(
+    client: httpx.AsyncClient, app: Application, monkeypatch: pytest.MonkeyPatch, key: str, told: str | None
+):
+    monkeypatch.setattr(app.conversations, "submit", lost(app.conversations.submit))
+    failed = await ask(client, conversationId="c1", key=key)
+    assert error_of(failed) == (503, "store_unavailable") and len(await log_of(app)) == 1
+    assert failed.headers.get("x-should-retry") == told
+
+
+def lost(command: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """It is done, but nobody is told so."""
+
+    async def done(*given: Any, **named: Any) -> Any:
+        await command(*given, **named)
+        raise StoreUnavailable("The store does not answer.")
+
+    return done
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LimitExceeded("Slow down.", retry_after=7),
+        Conflict("An answer is being written.", code="turn_running"),
+        StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1),
+    ],
+)
+async def test_clients_may_repeat_what_was_refused(
+    client: httpx.AsyncClient, app: Application, monkeypatch: pytest.MonkeyPatch, error: CopilotEdgeError
+):
+    monkeypatch.setattr(app.conversations, "submit", AsyncMock(side_effect=error))
+    refused = await ask(client, conversationId="c1")
+    assert error_of(refused)[1] == error.code and "x-should-retry" not in refused.headers
 
 
 @pytest.mark.parametrize(

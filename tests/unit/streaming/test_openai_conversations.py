@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -103,6 +104,8 @@ async def test_the_newest_come_first_unless_asked_otherwise(client: httpx.AsyncC
         ("POST", "", {"items": [message("x")] * 21}, (400, "invalid_request")),
         ("POST", "", {"items": ["x"]}, (400, "invalid_request")),
         ("POST", "/c1", {}, (400, "invalid_request")),
+        ("POST", "/c1", {"metadata": {}}, (404, "not_found")),
+        ("DELETE", "/c1", None, (404, "not_found")),
         ("POST", "/c1/items", {"items": []}, (400, "invalid_request")),
         ("POST", "/c1/items", {"items": [{"type": "image_generation_call"}]}, (400, "unsupported_item")),
         (
@@ -122,6 +125,15 @@ async def test_what_cannot_be_done_is_refused(
     client: httpx.AsyncClient, method: str, path: str, body: Any, expected: tuple[int, str]
 ):
     assert error_of(await client.request(method, CONVERSATIONS + path, json=body)) == expected
+
+
+async def test_nothing_is_left_of_a_conversation_whose_items_are_refused(serve, app: Application):
+    app.settings = replace(app.settings, rate_limit_per_minute=1)
+    async with serve() as client:
+        await made(client, "One")
+        refused = await client.post(CONVERSATIONS, json={"items": [message("Two")]})
+    assert error_of(refused) == (429, "rate_limited")
+    assert len(await app.store.listings("alice")) == 1
 
 
 async def test_an_item_that_is_not_there_is_no_place_to_go_on_from(client: httpx.AsyncClient):

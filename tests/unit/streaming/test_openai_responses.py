@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
 from copilotedge import transitions
+from copilotedge.errors import StoreUnavailable
 from copilotedge.wiring import Application
 from tests.fakes import FakeWaker
 from tests.scripted_model import Call, Reply, ScriptedModel
@@ -16,10 +18,12 @@ from tests.scripted_model import Call, Reply, ScriptedModel
 RESPONSES = "/v1/responses"
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}
 OSLO = Call("weather", '{"city": "Oslo"}')
+STABLE = ("id", "output", "usage", "conversation")
 
 
-async def ask(client: httpx.AsyncClient, said: Any = "Hello", **fields: Any) -> httpx.Response:
-    return await client.post(RESPONSES, json={"model": "a-model", "input": said} | fields)
+async def ask(client: httpx.AsyncClient, said: Any = "Hello", key: str = "", **fields: Any) -> httpx.Response:
+    body = {"model": "a-model", "input": said} | fields
+    return await client.post(RESPONSES, json=body, headers={"idempotency-key": key} if key else {})
 
 
 def text_of(response: dict[str, Any]) -> str:
@@ -84,6 +88,28 @@ async def test_there_are_no_branches(client: httpx.AsyncClient):
     first = (await ask(client, "One")).json()
     await ask(client, "Two", previous_response_id=first["id"])
     branch = await ask(client, "Another two", previous_response_id=first["id"])
+    assert error_of(branch) == (400, "previous_response_not_last")
+
+
+async def test_a_repeated_key_gets_the_same_response(client: httpx.AsyncClient, model: ScriptedModel):
+    first, again = [(await ask(client, key="k-1")).json() for _ in range(2)]
+    assert [again[name] for name in STABLE] == [first[name] for name in STABLE]
+    assert len(model.requests) == 1
+    assert error_of(await ask(client, "Something else", key="k-1")) == (409, "message_id_reused")
+
+
+async def test_a_key_is_its_users_own(client: httpx.AsyncClient):
+    hers = (await ask(client, "Her secret", key="k-1")).json()
+    client.headers["authorization"] = "Bearer good-bob"
+    assert error_of(await client.get(f"{RESPONSES}/{hers['id']}")) == (404, "not_found")
+    assert text_of((await ask(client, "His own", key="k-1")).json()) == "You said: His own"
+
+
+async def test_a_repeated_key_goes_on_from_where_it_did(client: httpx.AsyncClient, model: ScriptedModel):
+    first = (await ask(client, "One")).json()
+    second, again = [(await ask(client, "Two", key="k-2", previous_response_id=first["id"])).json() for _ in range(2)]
+    assert second["output"] == again["output"] and len(model.requests) == 2
+    branch = await ask(client, "Another two", key="k-3", previous_response_id=first["id"])
     assert error_of(branch) == (400, "previous_response_not_last")
 
 
@@ -169,6 +195,16 @@ async def test_what_waits_in_the_background_is_queued_and_can_be_cancelled(clien
     assert error_of(await client.get(one)) == (404, "not_found")
 
 
+async def test_clients_are_told_not_to_repeat_what_no_worker_could_be_woken_for(
+    client: httpx.AsyncClient, app: Application, monkeypatch: pytest.MonkeyPatch
+):
+    lost = AsyncMock(side_effect=StoreUnavailable("The worker could not be woken."))
+    monkeypatch.setattr(app.waker, "run_turn", lost)
+    failed = await ask(client, background=True)
+    assert (failed.status_code, failed.headers["x-should-retry"]) == (503, "false")
+    assert "x-should-retry" not in (await ask(client, key="k-1", background=True)).headers
+
+
 async def test_a_response_that_has_ended_stays_as_it_is_when_cancelled(client: httpx.AsyncClient):
     response = (await ask(client)).json()
     assert (await client.post(f"{RESPONSES}/{response['id']}/cancel")).json()["status"] == "completed"
@@ -191,6 +227,15 @@ async def test_a_response_of_its_own_conversation_can_be_deleted(client: httpx.A
     assert deleted.json() == {"id": alone["id"], "object": "response", "deleted": True}
     assert error_of(await client.get(f"{RESPONSES}/{alone['id']}")) == (404, "not_found")
     assert error_of(await client.delete(f"{RESPONSES}/{part['id']}")) == (409, "response_in_conversation")
+
+
+async def test_what_came_with_its_question_is_deleted_with_a_response(client: httpx.AsyncClient):
+    said = [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(["user", "assistant", "user"])]
+    first = (await ask(client, said)).json()
+    assert (await client.delete(f"{RESPONSES}/{first['id']}")).json()["deleted"]
+    first = (await ask(client, said)).json()
+    await ask(client, "More", previous_response_id=first["id"])
+    assert error_of(await client.delete(f"{RESPONSES}/{first['id']}")) == (409, "response_in_conversation")
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ async def test_a_browser_may_ask_without_a_token_what_it_may_send(client):
 async def test_a_browser_may_read_the_refusal_too(client):
     answer = await client.get("/v1/x", headers=NOBODY | {"origin": ORIGIN})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, "*")
-    assert {"retry-after", "x-ratelimit-remaining", "location"} <= set(
+    assert {"retry-after", "x-ratelimit-remaining", "x-should-retry", "location"} <= set(
         answer.headers["access-control-expose-headers"].split(", ")
     )
 

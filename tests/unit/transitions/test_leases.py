@@ -76,6 +76,7 @@ def test_holding_gives_the_turn_as_it_stands_now():
 
 
 def test_a_turn_that_is_handed_over_can_be_claimed_at_once():
+    assert hand_over(running(MINE), MINE, START, unspoken=True).state.turn.attempt == MINE.attempt - 1
     change = hand_over(running(MINE), MINE, START)
     assert (change.state.turn.holder, change.state.turn.lease_until) == ("", START + CLAIM_GRACE_MS)
     assert claim(change.state, "t1", "worker", RULES, START).state.turn.attempt == 2

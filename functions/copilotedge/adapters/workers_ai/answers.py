@@ -25,6 +25,7 @@ class Answer:
         self.began = False
         self.skipped = 0
         self._calls: dict[int, int] = {}
+        self._call_ids: dict[int, str] = {}
         self._whole_characters = codecs.getincrementaldecoder("utf-16-le")("replace")
 
     def take(self, data: str) -> Iterator[TextDelta | ToolCallDelta]:
@@ -62,12 +63,12 @@ class Answer:
 
     def _take_call(self, call: Mapping[str, Any], index: int) -> ToolCallDelta:
         function = call["function"] if isinstance(call.get("function"), dict) else call
-        arguments = _text(function.get("arguments"))
-        if index in self._calls:
+        arguments, given_id = _text(function.get("arguments")), str(call.get("id") or "")
+        if index in self._calls and given_id in ("", self._call_ids[self._calls[index]]):
             return ToolCallDelta(self._calls[index], arguments)
-        number = self._calls[index] = len(self._calls)
-        call_id = str(call.get("id") or f"call_{secrets.token_hex(12)}")
-        return ToolCallDelta(number, arguments, call_id, str(function.get("name") or ""))
+        number = self._calls[index] = len(self._call_ids)
+        self._call_ids[number] = given_id or f"call_{secrets.token_hex(12)}"
+        return ToolCallDelta(number, arguments, self._call_ids[number], str(function.get("name") or ""))
 
     def _keep_usage(self, usage: Any) -> None:
         if isinstance(usage, dict):

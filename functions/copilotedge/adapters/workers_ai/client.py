@@ -121,11 +121,12 @@ class WorkersAi:
         return await self._client.send(call, stream=True)
 
     def _log_failed_try(self, failure: ModelError, model: str, wait: float) -> None:
-        self._log.info("model_try_failed", model=model, code=failure.code, detail=failure.detail, wait_seconds=wait)
+        fields = {"model": endpoints.shown(model), "code": failure.code, "detail": failure.detail}
+        self._log.info("model_try_failed", **fields, wait_seconds=wait)
 
     def _log_skipped(self, answer: Answer, model: str) -> None:
         if answer.skipped:
-            self._log.info("model_payloads_skipped", model=model, count=answer.skipped)
+            self._log.info("model_payloads_skipped", model=endpoints.shown(model), count=answer.skipped)
 
 
 async def _payloads(response: httpx.Response) -> AsyncGenerator[str, None]:

@@ -12,6 +12,7 @@ from copilotedge.models import ModelRequest, PromptMessage
 Endpoint = Literal["chat-completions", "run"]
 
 _PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9@._:-]+")
+_LONGEST_SHOWN = 80
 
 
 def url(endpoint: Endpoint, base_url: str, model: str) -> str:
@@ -22,6 +23,11 @@ def url(endpoint: Endpoint, base_url: str, model: str) -> str:
     """
     root = base_url.rstrip("/").removesuffix("/v1")
     return f"{root}/run/{_path(model)}" if endpoint == "run" else f"{root}/v1/chat/completions"
+
+
+def shown(model: str) -> str:
+    """The model as the log may know it: its name is the client's own text."""
+    return model if len(model) <= _LONGEST_SHOWN and _is_path(model) else "other"
 
 
 def body(endpoint: Endpoint, request: ModelRequest, model: str) -> dict[str, Any]:
@@ -52,6 +58,10 @@ def _message(message: PromptMessage) -> dict[str, Any]:
 
 def _path(model: str) -> str:
     # The name is the client's, the token in the header the operator's: "../.." must not reach the rest of the API.
-    if all(_PATH_SEGMENT.fullmatch(segment) for segment in model.split("/")):
+    if _is_path(model):
         return model
     raise ModelRequestRejected("There is no such model.", code="unknown_model", detail="not a model's name")
+
+
+def _is_path(model: str) -> bool:
+    return all(_PATH_SEGMENT.fullmatch(segment) for segment in model.split("/"))
