@@ -83,6 +83,10 @@ const RESEND_AFTER = 20_000; // an unacknowledged message is sent again; its id 
 const RESUME_AGAIN_AFTER = 15_000;
 const RESUME_PAUSE = 2_000;
 const MOST_VAIN = 3; // tries to connect before somebody is told
+const STEADY = 10_000; // after a shorter life than this the next socket has to wait longer
+
+const MOST_BYTES = 128 * 1024; // of a frame
+const MESSAGE_TOO_BIG = 1009; // the code with which a socket is closed for a frame that is too large
 
 const OVER = new Set(["complete", "cancelled", "failed"]);
 const NO_TOKEN = /^token_(missing|invalid|expired|not_yet_valid)$/;
@@ -214,6 +218,7 @@ export class Answer {
  * @property {string} content
  * @property {object} metadata
  * @property {number} connection The number of the one that it was last sent over.
+ * @property {number} posts How often it was sent.
  * @property {() => boolean} done
  * @property {() => void} resolve
  * @property {(error: CopilotEdgeError) => void} reject
@@ -227,8 +232,8 @@ export class Answer {
  * @typedef {object} Wait An answer that is open.
  * @property {Answer} answer
  * @property {boolean} renewed It is asked for once more: neither its turn nor its message is known before it begins.
- * @property {string} instead The turn whose answer it takes the place of.
- * @property {number} after The seq of its question.
+ * @property {string} instead The turn whose answer it takes the place of, if there is one.
+ * @property {number} replaced The seq of that answer, or 0.
  * @property {boolean} doubtful Its turn began before we asked what we missed.
  * @property {CopilotEdgeError | null} error What the server said of its turn.
  */
@@ -237,7 +242,7 @@ export class Answer {
 export class Chat {
   /** @type {Transcript} */
   transcript;
-  /** Resolves once the newest messages are there. @type {Promise<void>} */
+  /** Resolves once the newest messages are there; rejects if it ends before. @type {Promise<void>} */
   ready;
 
   #options;
@@ -261,19 +266,26 @@ export class Chat {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #resumeTimer;
   #isReady = () => {};
+  /** @type {(error: CopilotEdgeError) => void} */
+  #isNeverReady = () => {};
 
   /** @param {Options} options Nothing is connected before `open`. */
   constructor(options) {
     this.#options = { history: 50, patience: 60, WebSocket: globalThis.WebSocket, ...options };
     if (!this.#options.WebSocket) throw new CopilotEdgeError("There is no WebSocket: use Node 22, or pass one.", "no_websocket");
     this.transcript = new Transcript(this.#options.patience);
-    this.ready = new Promise((resolve) => (this.#isReady = () => resolve(undefined)));
+    this.ready = new Promise((resolve, reject) => {
+      this.#isReady = () => resolve(undefined);
+      this.#isNeverReady = reject;
+    });
+    this.ready.catch(() => {}); // who does not wait for it need not know
     this.#line = new Line({
       dial: (vain) => this.#dial(vain),
       backoff: this.#options.backoff ?? backoff,
       busy: () => this.transcript.turn !== null || this.transcript.pending.length > 0,
       opened: () => this.#opened(),
       received: (frame) => this.#received(frame),
+      closed: (code) => this.#hungUp(code),
       changed: () => this.#emit("connection", this.#line.state),
       failed: (error) => this.#emit("error", new CopilotEdgeError(String(error?.message ?? error), "not_connected")),
     });
@@ -318,12 +330,15 @@ export class Chat {
    * @returns {Answer}
    */
   send(text, { id = newId(), signal } = {}) {
-    const answer = this.#expect(new Answer(id, () => this.cancel(id)));
+    /** @type {Answer} */
+    const answer = new Answer(id, () => this.#awaits(answer) && this.cancel(id));
+    this.#expect(answer);
     if (this.#closed) return answer;
     this.transcript.discard(id); // a refused one is tried again
     this.transcript.compose(id, text);
     if (signal?.aborted) this.cancel(id);
-    signal?.addEventListener("abort", () => answer.cancel(), { once: true });
+    else if (bytesOf(frameOf({ id, content: text })) > MOST_BYTES) this.#findTooLarge(id);
+    if (signal) cancelBy(signal, answer);
     if (this.#sent.id === id) this.#sent.id = "";
     this.#settle();
     return answer;
@@ -344,7 +359,7 @@ export class Chat {
   /** Answers the last question once more; the new answer takes the old one's place. */
   regenerate() {
     /** @type {Answer} */
-    const answer = new Answer("", () => this.cancel(answer.id || undefined));
+    const answer = new Answer("", () => this.#awaits(answer) && (answer.id ? this.cancel(answer.id) : this.#takeBack(answer)));
     this.#expect(answer, { renewed: true });
     this.#askAgain(answer).catch((error) => this.#failOnly(answer, error));
     return answer;
@@ -435,12 +450,14 @@ export class Chat {
     else if (!frame.type && frame.message) this.#emit("error", new CopilotEdgeError(frame.message, "gateway_error"));
     else if (news === "history") return this.#pageCame(metadata);
     const message = transcript.receive(frame);
+    if (this.#sent.id && !transcript.pending.some(({ id }) => id === this.#sent.id)) this.#line.trust();
     this.#assign(frame, metadata);
     if (transcript.lives !== lives) this.#cleared();
     this.#tell(frame, metadata, message, transcript.turn === turn ? length : 0);
     if (news === "resumed") this.#caughtUp(metadata);
     if (transcript.needsResume && !transcript.syncing) this.#resumeSoon();
     this.#settle();
+    if (turn && !transcript.turn && !transcript.syncing && this.#line.connected) this.#repeat();
   }
 
   /**
@@ -458,6 +475,7 @@ export class Chat {
       this.#emit("delta", { text: turn.text.slice(length), turnId, messageId, attempt });
     }
     if (message) this.#emit("message", message);
+    if (message || (turn && turn.text.length > length)) this.#line.trust(); // this socket has brought us forward
   }
 
   #resumeSoon() {
@@ -518,7 +536,24 @@ export class Chat {
       else if (!answer.turnId && !renewed && !pending.some(({ id }) => id === answer.id)) this.#giveUp(answer.id);
     }
     this.#isReady();
-    for (const command of this.#commands) if (command.connection !== this.#connection) this.#post(command);
+    this.#repeat(turnId);
+  }
+
+  /**
+   * Asks once more for what may have been lost with a connection. The running turn may be the one that a regenerate
+   * began: before it is over nobody knows whether another is needed.
+   *
+   * @param {string | null} [turnId] The running turn.
+   */
+  #repeat(turnId) {
+    for (const { answer, renewed } of [...this.#waits]) {
+      const isPast = renewed && answer.id && !answer.turnId && this.transcript.questionBefore()?.messageId !== answer.id;
+      if (isPast) this.#failOnly(answer, new CopilotEdgeError("No answer came.", "turn_failed")); // another would be answered
+    }
+    for (const command of this.#commands) {
+      const held = turnId && command.posts && command.content === "regenerate";
+      if (command.connection !== this.#connection && !held && !command.done()) this.#post(command);
+    }
   }
 
   // --- commands -----------------------------------------------------------------------------------------------
@@ -531,7 +566,7 @@ export class Chat {
    */
   #command(content, metadata, done) {
     return new Promise((resolve, reject) => {
-      const command = { id: newId(), content, metadata, connection: 0, done, resolve: () => resolve(), reject };
+      const command = { id: newId(), content, metadata, connection: 0, posts: 0, done, resolve: () => resolve(), reject };
       this.#commands.push(command);
       if (this.#closed) this.#withdraw(command, new CopilotEdgeError("The chat was closed.", "closed"));
       else if (this.#line.connected) this.#post(command);
@@ -541,7 +576,13 @@ export class Chat {
   /** @param {Command} command */
   #post(command) {
     command.connection = this.#connection;
+    command.posts += 1;
     this.#line.send({ type: "system", content: command.content, id: command.id, metadata: command.metadata });
+  }
+
+  /** The turn may be what it was for; it is looked at again when that is over. @param {Command} command */
+  #hold(command) {
+    command.connection = 0;
   }
 
   /** @param {Command} command @param {CopilotEdgeError} [error] */
@@ -555,30 +596,31 @@ export class Chat {
 
   async #askAgain(/** @type {Answer} */ answer) {
     await this.ready;
-    const { messages } = this.transcript;
-    const question = messages.findLast(({ role }) => role === "user");
-    const last = messages.findLast(({ role }) => role === "assistant");
+    if (!this.#awaits(answer)) return;
+    const question = this.transcript.questionBefore();
+    const old = this.transcript.messages.findLast(({ role, seq }) => role === "assistant" && seq > (question?.seq ?? 0));
     answer.id = question?.messageId ?? "";
     for (const wait of this.#waits) {
-      if (wait.answer === answer) Object.assign(wait, { instead: last?.turnId ?? "", after: question?.seq ?? 0 });
+      if (wait.answer === answer) Object.assign(wait, { instead: old?.turnId ?? "", replaced: old?.seq ?? 0 });
     }
-    await this.#command("regenerate", {}, () => answer.turnId !== "");
+    await this.#command("regenerate", {}, () => answer.turnId !== "" || !this.#awaits(answer));
   }
 
   /** @param {Answer} answer */
   #expect(answer, { renewed = false } = {}) {
-    this.#waits.add({ answer, renewed, instead: "", after: 0, doubtful: false, error: null });
+    this.#waits.add({ answer, renewed, instead: "", replaced: 0, doubtful: false, error: null });
     if (this.#closed) this.#failOnly(answer, new CopilotEdgeError("The chat was closed.", "closed"));
     return answer;
   }
 
   /** Which turn answers which question is told by statuses and by the log. @param {any} frame @param {any} about */
-  #assign(frame, { messageId, turnId, seq }) {
+  #assign(frame, { messageId, turnId, seq, replaces = 0 }) {
     if (!turnId) return;
-    for (const { answer, renewed, instead, after } of this.#waits) {
+    for (const { answer, renewed, instead, replaced } of this.#waits) {
       const asked = frame.type === "status" && messageId === answer.id;
-      const answered = renewed && !answer.turnId && frame.type === "chat" && frame.role === "assistant" && seq > after;
-      if ((asked || answered) && turnId !== instead) answer.turnId = turnId;
+      const isAnswer = renewed && !answer.turnId && answer.id && frame.type === "chat" && frame.role === "assistant";
+      const isOurs = () => (replaced ? replaces === replaced : this.transcript.questionBefore(seq)?.messageId === answer.id);
+      if ((asked || (isAnswer && isOurs())) && turnId !== instead) answer.turnId = turnId;
     }
     if (frame.type === "status" && OVER.has(frame.status)) this.#turnEnded(frame.status, turnId);
   }
@@ -604,8 +646,20 @@ export class Chat {
     for (const { answer } of [...this.#waits]) if (answer.id === messageId) this.#failOnly(answer, error);
   }
 
+  /** What nobody has asked the server for. @param {Answer} answer */
+  #takeBack(answer) {
+    this.#failOnly(answer, new CopilotEdgeError("It was taken back.", "message_withdrawn"));
+    this.#settle();
+  }
+
+  /** @param {Answer} answer */
+  #awaits(answer) {
+    return [...this.#waits].some((wait) => wait.answer === answer);
+  }
+
   /** @param {Answer} answer @param {CopilotEdgeError} error */
   #failOnly(answer, error) {
+    if (!this.#awaits(answer)) return; // it is over
     for (const wait of this.#waits) if (wait.answer === answer) this.#waits.delete(wait);
     answer.fail(error);
   }
@@ -642,11 +696,24 @@ export class Chat {
     const messageId = (about.messageId ??= asked);
     const error = new CopilotEdgeError(text, code, { retryAfter, messageId });
     const command = this.#commands.find(({ id }) => id === messageId);
+    if (command && command.posts > 1 && code === "turn_running") return this.#hold(command);
     if (command) this.#withdraw(command, code === "nothing_to_cancel" ? undefined : error);
     if (code === "nothing_to_cancel") return; // it ended by itself just before
     if (this.#readings[0]?.id === messageId) this.#readings.shift()?.reject(error);
     else if (!command) this.#blame(error, about.turnId);
     this.#emit("error", error);
+  }
+
+  /** Some frames the gateway does not let through, and it tells nobody which. @param {number} code */
+  #hungUp(code) {
+    const { id } = this.#sent;
+    if (code === MESSAGE_TOO_BIG && id && this.transcript.nextToSend()?.id === id) this.#findTooLarge(id);
+  }
+
+  /** What the server would say of it. @param {string} messageId */
+  #findTooLarge(messageId) {
+    const error = "The message is too long to be sent.";
+    this.#received({ type: "error", error, code: "frame_too_large", metadata: { messageId } });
   }
 
   /** An error speaks of a question, or of the turn that answers it. @param {CopilotEdgeError} error @param {string} [turnId] */
@@ -677,6 +744,7 @@ export class Chat {
     for (const reading of this.#readings.splice(0)) reading.reject(error);
     for (const command of [...this.#commands]) this.#withdraw(command, error);
     for (const { answer } of [...this.#waits]) this.#failOnly(answer, error);
+    this.#isNeverReady(error);
     this.#line.close();
   }
 
@@ -695,7 +763,7 @@ export class Chat {
     const wait = Math.max(resendAt, this.#heldUntil) - Date.now();
     if (wait <= 0) {
       this.#sent = { id: next.id, at: Date.now() };
-      this.#line.send({ type: "chat", role: "user", content: next.content, id: next.id });
+      this.#line.send(frameOf(next));
     }
     this.#flushTimer = setTimeout(() => this.#flush(), wait > 0 ? wait : RESEND_AFTER);
   }
@@ -749,6 +817,11 @@ export class Transcript {
   /** In order. @returns {Message[]} */
   get messages() {
     return [...this.#log.values()].sort((one, other) => one.seq - other.seq);
+  }
+
+  /** The last one of all, or before a seq: what a user said, or a tool. */
+  questionBefore(before = Infinity) {
+    return this.messages.findLast(({ role, seq }) => (role === "user" || role === "tool") && seq < before);
   }
 
   get oldestSeq() {
@@ -1000,8 +1073,8 @@ class Line {
   #dialing = false;
   #opened = false; // whether the socket, or the one before, was let in
   #vain = 0; // sockets since then
-  #attempt = 0; // tries since something was last heard
-  #openedAt = 0;
+  #attempt = 0; // tries since a socket was any good
+  #openedAt = Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer; // one at a time: connect again, give up connecting, ask for a sign of life, take for dead
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -1016,6 +1089,7 @@ class Line {
    * @param {() => boolean} callbacks.busy
    * @param {() => void} callbacks.opened
    * @param {(frame: any) => void} callbacks.received
+   * @param {(code: number) => void} callbacks.closed
    * @param {() => void} callbacks.changed
    * @param {(error: any) => void} callbacks.failed
    */
@@ -1052,6 +1126,11 @@ class Line {
     if (this.#socket) this.#lose();
   }
 
+  /** This socket does what it is for: after it the next one may come at once. */
+  trust() {
+    this.#attempt = 0;
+  }
+
   /** @param {object} frame */
   send(frame) {
     if (!this.#socket || !this.connected) return;
@@ -1076,9 +1155,10 @@ class Line {
   #use(socket) {
     this.#socket = socket;
     this.#opened = false;
+    this.#openedAt = Infinity;
     socket.onopen = () => socket === this.#socket && this.#onOpen();
     socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
-    socket.onclose = () => socket === this.#socket && this.#lose();
+    socket.onclose = ({ code }) => socket === this.#socket && this.#onClose(code);
     this.#after(CONNECT_PATIENCE, () => this.#lose());
   }
 
@@ -1095,11 +1175,16 @@ class Line {
 
   /** @param {string} data */
   #onMessage(data) {
-    this.#attempt = 0;
     this.#awaiting = false;
     this.#after(IDLE_PING, () => this.#askForLife());
     const frame = parseFrame(data);
     if (frame) this.callbacks.received(frame);
+  }
+
+  /** @param {number} code */
+  #onClose(code) {
+    this.#lose();
+    this.callbacks.closed(code);
   }
 
   #askForLife() {
@@ -1115,10 +1200,12 @@ class Line {
     else this.#renewal = setTimeout(() => this.#renew(), RENEWAL_PAUSE);
   }
 
-  #lose(delay = this.callbacks.backoff(this.#attempt++)) {
+  /** @param {number} [delay] */
+  #lose(delay) {
     if (!this.#opened) this.#vain += 1;
+    if (Date.now() - this.#openedAt > STEADY) this.trust();
     this.#release();
-    this.#after(delay, () => this.#connect());
+    this.#after(delay ?? this.callbacks.backoff(this.#attempt++), () => this.#connect());
     this.#become(globalThis.navigator?.onLine === false ? "offline" : "reconnecting");
   }
 
@@ -1173,6 +1260,24 @@ function parseFrame(data) {
   } catch {
     return null;
   }
+}
+
+/** @param {AbortSignal} signal It may live longer than the answer. @param {Answer} answer */
+function cancelBy(signal, answer) {
+  const cancel = () => answer.cancel();
+  const forget = () => signal.removeEventListener("abort", cancel);
+  signal.addEventListener("abort", cancel);
+  answer.message.then(forget, forget);
+}
+
+/** @param {Pick<Pending, "id" | "content">} message */
+function frameOf({ id, content }) {
+  return { type: "chat", role: "user", content, id };
+}
+
+/** @param {object} frame */
+function bytesOf(frame) {
+  return new TextEncoder().encode(JSON.stringify(frame)).length;
 }
 
 /** Adds the first waiting delta to the turn's text; offsets count Unicode code points, as the server's do. @param {Turn} turn */

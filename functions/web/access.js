@@ -1,6 +1,6 @@
 /** The access token: where it comes from, whether one is needed, and who waits for it. */
 
-import { forgetTab, takeTokenOfAddress, tokenOfTab } from "./storage.js";
+import { forgetEverything, takeTokenOfAddress, tokenOfTab } from "./storage.js";
 
 const TOKEN_SHAPE = /^[\w-]+(?:\.[\w-]+){2}$/; // a JWT: fit for a header and for a WebSocket subprotocol
 const LONGEST_TOKEN = 8_192;
@@ -12,16 +12,16 @@ export class Access {
   #user = null; // of the last token
   #waiting = [];
 
-  /** `mode` is the server's: "none" needs no token. `changed()` and `userChanged()` are called back. */
-  constructor(mode, { changed, userChanged }) {
-    Object.assign(this, { mode, changed, userChanged });
+  /** `mode` is the server's: "none" needs no token. `changed()`, `userChanged()` and `left()` are called back. */
+  constructor(mode, { changed, userChanged, left }) {
+    Object.assign(this, { mode, changed, userChanged, left });
   }
 
-  /** Takes the token of the address, else the one that this tab had. */
+  /** Takes the token of the address, else the one that this tab had; calls nobody back. */
   begin() {
-    if (this.mode === "none") takeTokenOfAddress();
-    else this.accept(takeTokenOfAddress() ?? tokenOfTab.get());
-    addEventListener("hashchange", () => this.accept(takeTokenOfAddress() ?? ""));
+    const token = takeTokenOfAddress() ?? tokenOfTab.get();
+    if (this.mode !== "none") this.#take(token);
+    addEventListener("hashchange", () => this.accept(takeTokenOfAddress() ?? "", { linked: true }));
   }
 
   get needed() {
@@ -43,29 +43,36 @@ export class Access {
     if (this.needed) await new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Uses a token from now on, as it was pasted. The server will say whether it is good. */
-  accept(text) {
+  /**
+   * Uses a token from now on, as it was pasted, or `linked`: then anybody may have chosen it, and it gets nothing of what
+   * was written before. The server will say whether it is good.
+   */
+  accept(text, { linked = false } = {}) {
     if (this.mode === "none" || !text) return;
-    const token = text.trim().replace(/^Bearer\s+/i, "");
-    const looksRight = TOKEN_SHAPE.test(token) && token.length <= LONGEST_TOKEN;
-    if (looksRight) this.#use(token);
-    else this.refusal = "not_a_token";
+    this.#take(text, linked);
     this.changed();
   }
 
-  #use(token) {
+  #take(text, linked = false) {
+    const token = text.trim().replace(/^Bearer\s+/i, "");
+    const looksRight = TOKEN_SHAPE.test(token) && token.length <= LONGEST_TOKEN;
+    if (looksRight) this.#use(token, linked);
+    else if (text) this.refusal = "not_a_token";
+  }
+
+  #use(token, linked) {
     const user = userOf(token);
     tokenOfTab.set(token);
-    if (this.#user !== null && this.#user !== user) return this.userChanged();
+    if ((linked || this.#user !== null) && this.user !== user) return this.userChanged();
     Object.assign(this, { token, refusal: "" });
     this.#user = user;
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Forgets the token, and everything else that this tab knows. */
+  /** Forgets the token, and everything else that the browser knows. */
   leave() {
-    forgetTab();
-    this.userChanged();
+    forgetEverything();
+    this.left();
   }
 
   /** The server does not take this token (any more). False when that is not for a token to mend. */

@@ -22,11 +22,13 @@ const NO_SOCKET = "No live connection comes about. Are too many pages open, or d
 
 const config = JSON.parse(document.getElementById("config").textContent);
 const id = openConversation();
-const drafts = new Drafts(id);
 const access = new Access(config.conversationsEnabled ? config.auth : "none", {
   changed: accessChanged,
   userChanged: () => location.reload(), // this page is full of the other one's conversation
+  left: () => location.replace(addressOf(newId())),
 });
+access.begin();
+const drafts = new Drafts(id, access.user);
 const rest = new Rest(id, access);
 
 const view = new View({
@@ -78,7 +80,6 @@ chat.on("titled", ({ title }) => learn({ title }));
 chat.on("cleared", () => learn({}));
 chat.on("connection", (state) => lookAgain(state));
 
-access.begin();
 accessChanged();
 view.describe(config);
 document.body.classList.toggle("alone", !config.conversationsEnabled);
@@ -109,7 +110,14 @@ function accessChanged() {
   view.showAccess(access);
   tabs.join(access.user);
   lastList.user = access.user;
+  if (drafts.user !== access.user) adoptDrafts();
   if (access.needed) update();
+}
+
+function adoptDrafts() {
+  drafts.adopt(access.user);
+  view.composer.restore();
+  session.restore();
 }
 
 /** Returns when connecting makes sense: not while the token is refused. */

@@ -1,6 +1,7 @@
 /** The field where a message is written: grows with its text, Enter sends, and Stop stands in while an answer runs. */
 
 import { countCodePoints } from "./copilotedge.js";
+import { setText } from "./dom.js";
 
 export class Composer {
   #limit = Infinity;
@@ -14,6 +15,7 @@ export class Composer {
     this.sendButton = form.querySelector("#send");
     this.stopButton = form.querySelector("#stop");
     this.count = document.getElementById("count");
+    this.news = document.getElementById("limit");
     this.field.addEventListener("input", () => this.#changed());
     this.field.addEventListener("keydown", (event) => this.#onKey(event));
     form.addEventListener("submit", (event) => this.#onSubmit(event));
@@ -42,6 +44,11 @@ export class Composer {
     this.#changed();
   }
 
+  /** Brings back what was unfinished, unless something else is being written. */
+  restore() {
+    if (!this.field.value) this.write(this.drafts.text);
+  }
+
   focus() {
     this.field.focus();
   }
@@ -62,9 +69,11 @@ export class Composer {
 
   #showCount(length) {
     const near = length > this.#limit * 0.9;
+    const over = length > this.#limit;
     this.count.textContent = near ? `${length.toLocaleString()} of ${this.#limit.toLocaleString()} characters` : "";
-    this.count.classList.toggle("over", length > this.#limit);
-    this.field.setAttribute("aria-invalid", String(length > this.#limit));
+    this.count.classList.toggle("over", over);
+    setText(this.news, over ? "The message is too long." : near ? "The message is nearly too long." : ""); // not at each key
+    this.field.setAttribute("aria-invalid", String(over));
   }
 
   #grow() {

@@ -17,7 +17,7 @@ export class EntryView {
   constructor(actions, address) {
     this.actions = actions;
     this.link = element("a", { href: address }, [this.#name, this.#about]);
-    this.more = iconButton("more", "", () => this.#openMenu(), { ariaHasPopup: "true", ariaExpanded: "false" });
+    this.more = iconButton("more", "", () => this.#openMenu(), { ariaExpanded: "false" });
     this.node = element("li", { className: "entry" }, [this.link, this.more]);
   }
 

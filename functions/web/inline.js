@@ -77,7 +77,7 @@ class Inline {
     }
     const end = runs.at(-1);
     const inside = this.text.slice(start, end).replaceAll("\n", " ");
-    const padded = /^ .*\S.* $/.test(inside);
+    const padded = inside.startsWith(" ") && inside.endsWith(" ") && inside.trim() !== "";
     this.put(element("code", { textContent: padded ? inside.slice(1, -1) : inside }));
     return end + fence.length;
   }

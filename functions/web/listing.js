@@ -9,7 +9,7 @@ export class Listing {
 
   #entries = new Map(); // conversationId → entry
   #cursor = null;
-  #asked = 0; // number of the last question: answers to earlier ones are late
+  #asked = { first: 0, more: 0 }; // numbers of the last questions: answers to earlier ones are late
   #timer = 0;
 
   /**
@@ -43,13 +43,14 @@ export class Listing {
     Object.assign(this, { query, archived, phase: "loading" });
     this.#entries.clear();
     this.#cursor = null;
+    this.#asked.more += 1;
     this.changed();
     return this.refresh();
   }
 
   /** Reads the first page anew; of what was read behind it all stays that still can be there. */
   async refresh() {
-    const page = await this.#read({});
+    const page = await this.#read("first");
     if (!page) return;
     const last = page.conversations.at(-1);
     const behind = page.nextCursor && last ? this.entries.filter((entry) => byRank(entry, last) > 0) : [];
@@ -67,7 +68,7 @@ export class Listing {
   }
 
   async more() {
-    const page = await this.#read({ cursor: this.#cursor });
+    const page = await this.#read("more", { cursor: this.#cursor });
     if (!page) return;
     this.#entries = mapOf([...this.#entries.values(), ...page.conversations]);
     this.#cursor = page.nextCursor ?? null;
@@ -75,16 +76,16 @@ export class Listing {
   }
 
   /** Null for an answer that came too late, and where there is no list. */
-  async #read(about) {
-    const number = ++this.#asked;
+  async #read(which, about = {}) {
+    const number = ++this.#asked[which];
     const { query, archived } = this;
     try {
       const page = await this.rest.conversations({ query, archived, ...about });
-      if (number !== this.#asked) return null;
+      if (number !== this.#asked[which]) return null;
       this.phase = "ready";
       return page;
     } catch {
-      if (number === this.#asked) this.#fail();
+      if (number === this.#asked[which]) this.#fail();
       return null;
     }
   }

@@ -13,8 +13,8 @@ const MOST_LINES = 2_000; // what follows is shown as it was typed
 const LONGEST = 32_000; // a longer text is shown as it was typed
 const PIECE = 4_000; // of text shown as it was typed: the browser lays out only the pieces in sight
 
-const FENCE = /^[ \t]*(`{3,}|~{3,})([^`]*)$/;
-const HEADING = /^[ \t]{0,3}(#{1,6})[ \t]+(.*)$/;
+const FENCE = /^[ \t]*(`{3,}|~{3,}(?!~))([^`]*)$/;
+const HEADING = /^[ \t]{0,3}(#{1,6})[ \t](.*)$/s;
 const QUOTE = /^[ \t]*> ?/;
 const ITEM = /^([ \t]*)([-*+]|\d{1,9}[.)])([ \t]+|$)/;
 
@@ -110,7 +110,7 @@ function readHeading(lines, at) {
   const [, marks, text] = HEADING.exec(lines[at]) ?? [];
   if (!marks) return null;
   const level = Math.min(6, marks.length + 2); // the page has h1 and h2 of its own
-  return { end: at + 1, draw: () => inlineElement(`h${level}`, text) };
+  return { end: at + 1, draw: () => inlineElement(`h${level}`, text.trim()) };
 }
 
 function readRule(lines, at) {

@@ -1,5 +1,7 @@
 /** The REST routes that the page uses. Who is refused for want of a token waits for one and asks again. */
 
+import { EXPORTS } from "./exports.js";
+
 const PAGE_SIZE = 50;
 const LIST_SIZE = 30;
 const PATIENCE = 20_000;
@@ -47,10 +49,17 @@ export class Rest {
 
   /** The whole conversation as a file: {blob, name}. `format` is "json" or "markdown". */
   async exported(format) {
-    const address = addressOfConversation(this.conversationId, "/export", { format });
-    const response = await this.#fetch("GET", address);
-    const [, name] = /filename="([^"/\\]+)"/.exec(response.headers.get("content-disposition") ?? "") ?? [];
-    return { blob: await response.blob(), name: name ?? `conversation.${format === "json" ? "json" : "md"}` };
+    const { next, whole } = EXPORTS[format];
+    const parts = [];
+    let name = `conversation.${format === "json" ? "json" : "md"}`;
+    for (let at = 0, after = 0; at <= after; after = next(parts.at(-1))) {
+      const query = { format, ...(after && { after }) };
+      const response = await this.#fetch("GET", addressOfConversation(this.conversationId, "/export", query));
+      name = /filename="([^"/\\]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? name;
+      parts.push(await response.text());
+      at = after + 1;
+    }
+    return { blob: new Blob([parts.length > 1 ? whole(parts) : parts[0]]), name };
   }
 
   async #ask(method, address, body) {

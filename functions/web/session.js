@@ -15,11 +15,17 @@ export class Session {
   }
 
   async start() {
-    for (const { id, content } of this.drafts.unsent) this.chat.send(content, { id });
+    this.restore();
     this.chat.on("change", () => this.#show());
     this.chat.on("error", (error) => this.#fail(error));
     await this.#loadNewest();
     this.chat.open();
+  }
+
+  /** Sends what the drafts hold and the chat does not have. */
+  restore() {
+    const known = new Set(this.chat.transcript.pending.map(({ id }) => id));
+    for (const { id, content } of this.drafts.unsent) if (!known.has(id)) this.chat.send(content, { id });
   }
 
   /** What REST does not tell, the socket will. */

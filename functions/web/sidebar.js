@@ -51,8 +51,10 @@ export class Sidebar {
       return view.node;
     };
     const focused = document.activeElement;
+    const place = [...this.list.children].findIndex((node) => node.contains(focused));
     arrange(this.list, listing.entries.map(draw));
     if (focused?.isConnected && focused !== document.activeElement) focused.focus(); // it was moved with its entry
+    else if (place >= 0 && !focused.isConnected) (this.list.children[place]?.firstElementChild ?? this.search).focus(); // it left
     this.#views = views;
     this.nothing.textContent = listing.entries.length ? "" : nothingOf(listing);
     this.moreButton.hidden = !listing.hasMore;

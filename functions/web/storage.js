@@ -42,12 +42,14 @@ export class LastList {
   }
 }
 
-/** Somebody else may use this tab next. */
-export function forgetTab() {
-  try {
-    for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
-  } catch {
-    return;
+/** Somebody else may use this browser next. */
+export function forgetEverything() {
+  for (const storage of [() => sessionStorage, () => localStorage]) {
+    try {
+      for (const key of Object.keys(storage())) if (key.startsWith(PREFIX)) storage().removeItem(key);
+    } catch {
+      continue;
+    }
   }
 }
 
@@ -61,22 +63,38 @@ export function takeTokenOfAddress() {
   return token;
 }
 
-/** Per tab and conversation: the unfinished text, and the messages that the server has not logged yet. */
+/**
+ * Per tab, user and conversation: the unfinished text, and the messages that the server has not logged yet. What one
+ * user wrote must not be sent with the token of another.
+ */
 export class Drafts {
-  constructor(id) {
-    this.id = id;
+  constructor(id, user) {
+    Object.assign(this, { id, user });
   }
+
+  /** What was written before anybody had signed in is this user's from now on, behind what that one had left here. */
+  adopt(user) {
+    const { text, unsent } = this;
+    Object.assign(this, { text: "", unsent: [] });
+    this.user = user;
+    Object.assign(this, { text: text || this.text, unsent: [...this.unsent, ...unsent] });
+  }
+
   get text() {
-    return read(() => sessionStorage, `draft:${this.id}`) ?? "";
+    return read(() => sessionStorage, this.#key("draft")) ?? "";
   }
   set text(text) {
-    write(() => sessionStorage, `draft:${this.id}`, text);
+    write(() => sessionStorage, this.#key("draft"), text);
   }
   get unsent() {
-    return read(() => sessionStorage, `outbox:${this.id}`) ?? [];
+    return read(() => sessionStorage, this.#key("outbox")) ?? [];
   }
   set unsent(messages) {
-    write(() => sessionStorage, `outbox:${this.id}`, messages);
+    write(() => sessionStorage, this.#key("outbox"), messages);
+  }
+
+  #key(what) {
+    return `${what}:${JSON.stringify([this.user, this.id])}`;
   }
 }
 

@@ -4,6 +4,8 @@ import { preformatted } from "./code.js";
 import { element, icon } from "./dom.js";
 
 const LONGEST_DETAIL = 20_000; // characters
+const DEEPEST_DETAIL = 50; // what is nested deeper is not indented: that would be mostly white space
+const JSON_STRING = /"(?:[^"\\]|\\.)*"/g;
 
 /** `calls` as a message's metadata has them: {id, name, arguments}. */
 export function drawCalls(calls) {
@@ -22,15 +24,28 @@ function fold(verb, name, text) {
 }
 
 function detail(text) {
-  const shown = indented(text.slice(0, LONGEST_DETAIL)) ?? text.slice(0, LONGEST_DETAIL);
-  return element("div", { className: "code" }, [preformatted(shown + (text.length > LONGEST_DETAIL ? " …" : ""), "json")]);
+  const whole = indented(text) ?? text;
+  const shown = whole.length > LONGEST_DETAIL ? `${whole.slice(0, LONGEST_DETAIL)} …` : whole;
+  return element("div", { className: "code" }, [preformatted(shown, "json")]);
 }
 
-/** Null for what is no JSON. */
+/** Null for what is no JSON, or too much of it. */
 function indented(text) {
+  if (text.length > LONGEST_DETAIL) return null;
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    const value = JSON.parse(text);
+    return depthOf(text) > DEEPEST_DETAIL ? null : JSON.stringify(value, null, 2);
   } catch {
     return null;
   }
+}
+
+function depthOf(json) {
+  let depth = 0;
+  let deepest = 0;
+  for (const [bracket] of json.replace(JSON_STRING, "").matchAll(/[[\]{}]/g)) {
+    depth += "[{".includes(bracket) ? 1 : -1;
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest;
 }

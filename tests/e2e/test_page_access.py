@@ -59,6 +59,19 @@ def test_too_long_a_message_cannot_be_sent(chat: ChatPage, backend: PageBackend)
     expect(chat.button("Send")).to_be_enabled()
 
 
+def test_that_a_message_gets_too_long_is_announced_once(chat: ChatPage) -> None:
+    announced = """() => {
+        window.announced = [];
+        const note = (changes) => changes.forEach(({ target }) => window.announced.push(target.textContent));
+        for (const region of document.querySelectorAll(".under [role=status]"))
+            new MutationObserver(note).observe(region, { childList: true, characterData: true, subtree: true });
+    }"""
+    chat.page.evaluate(announced)
+    for length in (8_000, 9_001, 9_002, 9_003, 10_001, 10_002, 20):
+        chat.field.fill("x" * length)
+    assert chat.page.evaluate("window.announced") == ["The message is nearly too long.", "The message is too long.", ""]
+
+
 def test_who_reads_above_is_not_dragged_down(chat: ChatPage, backend: PageBackend) -> None:
     for number in range(40):
         backend.append("user", f"number {number}")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.page_backend import TOKEN, PageBackend, token_of
@@ -158,6 +158,27 @@ def test_a_long_list_is_read_page_by_page(chat: ChatPage, backend: PageBackend) 
     expect(chat.button("More")).to_be_hidden()
 
 
+def test_what_more_brings_is_not_lost_when_the_list_is_read_again_meanwhile(
+    chat: ChatPage, backend: PageBackend
+) -> None:
+    for number in range(40):
+        backend.shelf.add(f"c{number}", f"Conversation {number}", minutes_ago=number)
+    chat.reload()
+    expect(chat.entries).to_have_count(30)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    chat.page.route("**/conversations?*cursor=*", hold)
+    chat.button("More").click()
+    backend.shelf.entries["c0"]["title"] = "Renamed elsewhere"
+    backend.drop()
+    expect(chat.titles.first).to_have_text("Renamed elsewhere")
+    held[0].continue_()
+    expect(chat.entries).to_have_count(40)
+
+
 def test_a_new_conversation_is_listed_after_its_first_answer_and_then_gets_its_title(
     chat: ChatPage, backend: PageBackend
 ) -> None:
@@ -242,6 +263,7 @@ def test_signing_out_leaves_nothing_in_the_tab(listed: ChatPage, backend: PageBa
     listed.expect_titles()
     assert "Weekly menu" not in listed.page.content()
     assert listed.page.evaluate("JSON.stringify(sessionStorage)") == "{}"
+    assert "test-conversation" not in listed.page.evaluate("JSON.stringify(localStorage)") + listed.page.url
 
 
 def test_where_everybody_is_nobody_no_name_is_shown(context: BrowserContext, backend: PageBackend) -> None:

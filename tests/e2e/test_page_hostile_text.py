@@ -57,6 +57,9 @@ MARKUP_BOMBS = {
     "address": "https://" * 12_000,
     "backslashes": "\\" * 100_000,
     "white space in a link": "[a](b" + " " * 31_000 + "c",
+    "tildes": "~" * 31_000 + "`",
+    "white space in a heading": "# " + " " * 31_000 + "\u2028x",
+    "code behind a space": "` " + "x" * 31_000 + "`",
 }
 
 

@@ -111,6 +111,21 @@ def test_the_focus_stays_with_a_conversation_that_moves(listed: ChatPage) -> Non
     expect(listed.button("More for Names for a robot")).to_be_focused()
 
 
+def test_the_focus_goes_on_to_the_next_conversation_when_one_leaves_the_list(
+    listed: ChatPage, backend: PageBackend
+) -> None:
+    backend.shelf.add("menu", "Weekly menu", minutes_ago=5)
+    listed.reload()
+    listed.expect_titles("This one", "Weekly menu", "Names for a robot")
+    listed.choose("Weekly menu", "Archive")
+    listed.expect_titles("This one", "Names for a robot")
+    expect(listed.entries.last).to_be_focused()
+    listed.choose("Names for a robot", "Delete")
+    listed.button("Delete conversation").click()
+    listed.expect_titles("This one")
+    expect(listed.page.get_by_role("searchbox")).to_be_focused()
+
+
 def test_the_settings_keep_the_focus_and_give_it_back(listed: ChatPage) -> None:
     listed.button("Settings").focus()
     listed.page.keyboard.press("Enter")

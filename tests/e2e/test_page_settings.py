@@ -2,15 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, expect
+from playwright.sync_api import BrowserContext, Locator, Route, expect
 
+from copilotedge.exports import FORMATS, Export
+from copilotedge.models import Message
+from copilotedge.transitions.steps import Rules, born
 from tests.e2e.chat_page import ChatPage
+from tests.fakes import START
 from tests.page_backend import PageBackend
 from tests.page_rest import refusal
 
+STATE = born(Rules(), START)
 CALL = {"id": "call_1", "name": "weather", "arguments": '{"city":"Paris"}'}
 
 
@@ -187,6 +194,18 @@ def test_a_tool_may_say_anything(chat: ChatPage, backend: PageBackend) -> None:
     expect(chat.page.locator("details pre").first).to_have_text(hostile)
 
 
+@pytest.mark.parametrize("text", ["[" * 3_000 + "]" * 3_000, '["' + "]" * 3_000 + '",' + "[" * 3_000 + "]" * 3_001])
+def test_what_a_tool_nests_deeply_is_shown_as_it_is(chat: ChatPage, backend: PageBackend, text: str) -> None:
+    backend.append("tool", text, toolCallId="call_1")
+    expect(chat.page.locator("details pre")).to_have_text(text)
+
+
+def test_what_a_tool_says_at_length_is_cut_when_it_has_been_indented(chat: ChatPage, backend: PageBackend) -> None:
+    backend.append("tool", "[" * 40 + ",".join(["[]"] * 5_000) + "]" * 40, toolCallId="call_1")
+    expect(chat.page.locator("details pre")).to_have_text(re.compile("…$"))
+    assert len(chat.page.locator("details pre").text_content() or "") < 21_000
+
+
 # --- export ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +221,39 @@ def test_a_conversation_is_exported_with_the_token(
     assert download.value.suggested_filename == name
     text = Path(download.value.path()).read_text()
     assert (json.loads(text)[0]["content"] if name.endswith("json") else text) == "Hello"
+
+
+@pytest.mark.parametrize("form", ["json", "markdown"])
+def test_a_long_conversation_is_exported_to_its_end(chat: ChatPage, panel: Locator, form: str) -> None:
+    texts = (
+        "Hi\n\n*There is more, behind message 1: export it with `after=1`.*\n",
+        "*This goes on behind message 1.*",
+        "ü",
+    )
+    said = [Message(number, "user", text, START, f"m{number}") for number, text in enumerate(texts, 1)]
+
+    def fulfill(route: Route) -> None:
+        """As the server does, one message in each part."""
+        after = int(parse_qs(route.request.url).get("after", ["0"])[0])
+        part = Export(STATE, "Chat", (said[after],), after, after + 1 if after < 2 else None)
+        route.fulfill(body=FORMATS[form].whole("c", part))
+
+    chat.page.route("**/export?**", fulfill)
+    with chat.page.expect_download() as download:
+        panel.get_by_role("button", name=f"Export {form}").click()
+    read = json.loads if form == "json" else str
+    whole = FORMATS[form].whole("c", Export(STATE, "Chat", tuple(said)))
+    assert read(Path(download.value.path()).read_text()) == read(whole)
+
+
+def test_an_export_of_two_logs_is_none(chat: ChatPage, panel: Locator) -> None:
+    parts = [
+        FORMATS["json"].whole("c", Export(STATE, "Chat", (), 0, 1)),
+        FORMATS["json"].whole("c", Export(replace(STATE, epoch="another"), "Chat", (), 1)),
+    ]
+    chat.page.route("**/export?**", lambda route: route.fulfill(body=parts["after=" in route.request.url]))
+    panel.get_by_role("button", name="Export JSON").click()
+    expect(panel.get_by_text("The conversation was cleared meanwhile.")).to_be_visible()
 
 
 def test_an_export_that_fails_is_told(panel: Locator, backend: PageBackend) -> None:

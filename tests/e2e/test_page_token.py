@@ -176,6 +176,64 @@ def test_another_user_sees_nothing_of_the_last_one(chat: ChatPage, backend: Page
     chat.expect_messages()
 
 
+@pytest.fixture
+def leftovers(chat: ChatPage, backend: PageBackend) -> ChatPage:
+    """Alice's token has expired, and something of hers waits: a message that is not sent, and half of another."""
+    backend.expire()
+    expect(chat.sign_in).to_be_visible()
+    chat.send("alice's plan")
+    chat.field.fill("alice's thought")
+    expect(chat.own).to_contain_text("Will be sent when there is an access token.")
+    backend.tokens = {token_of("mallory"), RENEWED}
+    return chat
+
+
+def expect_a_fresh_page(chat: ChatPage, backend: PageBackend) -> None:
+    chat.wait_for_connection()
+    backend.wait_until(lambda: token_of("mallory") in backend.credentials_of("live"))
+    expect(chat.field).to_have_value("")
+    chat.expect_messages()
+    chat.send("mine")
+    backend.wait_until(lambda: bool(backend.received_chats("mine")))
+    assert backend.received_chats("alice's plan") == []
+
+
+def test_what_waits_is_not_sent_with_the_token_that_somebody_else_pastes(
+    leftovers: ChatPage, backend: PageBackend
+) -> None:
+    leftovers.paste_token(token_of("mallory"))
+    expect_a_fresh_page(leftovers, backend)
+
+
+@pytest.mark.parametrize("reloads", [True, False])
+def test_what_waits_is_not_sent_with_the_token_of_a_link(
+    leftovers: ChatPage, backend: PageBackend, reloads: bool
+) -> None:
+    if reloads:
+        leftovers.page.goto("about:blank")
+    leftovers.page.goto(f"{backend.page_url}{HERE}#token={token_of('mallory')}")
+    expect_a_fresh_page(leftovers, backend)
+
+
+def test_a_link_gets_nothing_of_what_was_written_before_anybody_signed_in(
+    stranger: ChatPage, backend: PageBackend
+) -> None:
+    backend.tokens = {token_of("mallory")}
+    stranger.send("alice's plan")
+    stranger.field.fill("alice's thought")
+    stranger.page.evaluate(f"location.hash = 'token={token_of('mallory')}'")
+    expect_a_fresh_page(stranger, backend)
+
+
+def test_what_waits_is_sent_when_its_writer_is_back(leftovers: ChatPage, backend: PageBackend) -> None:
+    leftovers.page.reload()
+    expect(leftovers.sign_in).to_be_visible()
+    expect(leftovers.field).to_have_value("")
+    leftovers.paste_token(RENEWED)
+    leftovers.expect_messages("alice's plan", "Thinking")
+    expect(leftovers.field).to_have_value("alice's thought")
+
+
 def test_where_no_token_is_needed_none_is_asked_for_and_none_is_sent(
     context: BrowserContext, backend: PageBackend
 ) -> None:

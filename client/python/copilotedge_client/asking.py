@@ -23,6 +23,7 @@ class _Command:
     done: Callable[[], bool]
     settled: asyncio.Future[None]
     sent: bool = True
+    repeated: bool = False
 
 
 class Commands:
@@ -45,7 +46,8 @@ class Commands:
 
     def repeat(self) -> None:
         for command in self._commands:
-            if not command.sent:
+            if not command.sent and not command.done():
+                command.repeated = True
                 self._post(command)
 
     def settle(self) -> None:
@@ -65,6 +67,14 @@ class Commands:
         else:
             reject(command.settled, error)
         return True
+
+    def postpone(self, command_id: str) -> bool:
+        """Whether it was one that had been sent before, so that what is in its way may be its own doing."""
+        for command in self._commands:
+            if command.id == command_id and command.repeated:
+                command.sent = False
+                return True
+        return False
 
     def end(self, error: CopilotEdgeError) -> None:
         for command in self._commands:

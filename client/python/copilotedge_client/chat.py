@@ -14,12 +14,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as dial
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
+from websockets.uri import parse_uri
 
 from copilotedge_client.answers import Answer
 from copilotedge_client.asking import Commands, Readings
-from copilotedge_client.errors import CopilotEdgeError, closed, error_of
-from copilotedge_client.line import Line, State, backoff
+from copilotedge_client.errors import CopilotEdgeError, closed, error_of, too_large
+from copilotedge_client.line import Line, State, backoff, dump
 from copilotedge_client.messages import Frame, Message, Page
 from copilotedge_client.transcript import Transcript
 from copilotedge_client.waits import Wait, Waits
@@ -30,6 +32,7 @@ Event = Literal["message", "delta", "status", "cleared", "titled", "connection",
 RESEND_AFTER = 20.0  # all times are in seconds; an unacknowledged message is sent again, and its id keeps it single
 RESUME_AGAIN_AFTER = 15.0
 RESUME_PAUSE = 2.0
+MOST_VAIN = 3  # tries to connect before somebody is told
 
 _NO_TOKEN = re.compile(r"token_(missing|invalid|expired|not_yet_valid)")
 _UNREADABLE = re.compile(r"invalid_.*|.*_too_large")
@@ -69,7 +72,8 @@ class Chat:
         backoff: Callable[[int], float] = backoff,
     ) -> None:
         self.transcript = Transcript(patience)
-        self._address = _address(url, conversation_id)
+        self._url = url
+        self._conversation_id = conversation_id
         self._token = token
         self._history = history
         self._patience = patience
@@ -136,11 +140,18 @@ class Chat:
     def send(self, text: str, *, message_id: str = "") -> Answer:
         """Ask. With an id of one's own the same question may be sent again, from anywhere, and is answered once."""
         message_id = message_id or str(uuid.uuid4())
-        answer = self._expect(Wait(Answer(message_id, lambda answer: self.cancel(answer.id))))
-        if self._end is None:
-            self.transcript.discard(message_id)  # a refused one is tried again
-            self.transcript.compose(message_id, text)
-            self._settle()
+        wait = Wait(Answer(message_id, lambda answer: self.cancel(answer.id)))
+        answer = self._expect(wait)
+        if self._end is not None:
+            return answer
+        try:
+            dump(_question(message_id, text))
+        except CopilotEdgeError:
+            self._waits.fail(wait, too_large(message_id))
+            return answer
+        self.transcript.discard(message_id)  # a refused one is tried again
+        self.transcript.compose(message_id, text)
+        self._settle()
         return answer
 
     def cancel(self, message_id: str = "") -> None:
@@ -184,14 +195,26 @@ class Chat:
 
     # --- the line's listener ------------------------------------------------------------------------------------------
 
-    async def dial(self, vain: int) -> ClientConnection:
+    async def token(self, vain: int) -> str | None:
         if self._end is not None:
             raise self._end
-        token = self._token(vain) if callable(self._token) else self._token
-        known = await token if inspect.isawaitable(token) else token
-        headers = {"Authorization": f"Bearer {known}"} if known else {}
+        if vain == MOST_VAIN:
+            self._emit("error", CopilotEdgeError("No connection comes about. Trying again.", "no_connection"))
+        [known] = await asyncio.gather(_known(self._token, vain), return_exceptions=True)
+        if isinstance(known, BaseException):  # whatever it is: the next time there may be one
+            self._emit("error", CopilotEdgeError(f"There is no access token: {known!r}", "not_connected"))
+            raise ConnectionError from known
+        return known
+
+    async def dial(self, token: str | None) -> ClientConnection:
+        if self._end is not None:
+            raise self._end
+        address = _address(self._url, self._conversation_id)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return await dial(self._address, additional_headers=headers, ping_interval=None, close_timeout=1)
+            return await dial(
+                address, additional_headers=headers, ping_interval=None, close_timeout=1, open_timeout=None
+            )
         except InvalidStatus as exc:
             self._refuse(exc.response.status_code)
             raise
@@ -209,6 +232,14 @@ class Chat:
     def changed(self, state: State) -> None:
         self._emit("connection", state)
 
+    def lost(self, code: int | None) -> None:
+        """What the gateway does not take it would not take the next time either."""
+        pending = self.transcript.next_to_send()
+        if code == CloseCode.MESSAGE_TOO_BIG and pending and pending.id == self._sent[0]:
+            error = too_large(pending.id)
+            about = {"messageId": pending.id}
+            self.received({"type": "error", "error": error.message, "code": error.code, "metadata": about})
+
     def refused(self, error: CopilotEdgeError) -> None:
         if self._end is None:
             self._emit("error", error)
@@ -225,6 +256,7 @@ class Chat:
     def received(self, frame: Frame) -> None:
         metadata = frame["metadata"] = frame.get("metadata") or {}
         news = frame.get("content") if frame.get("type") == "system" else ""
+        turn = self.transcript.turn
         if _NO_TOKEN.fullmatch(str(frame.get("code"))):
             self._lock(error_of(frame))
             return
@@ -239,6 +271,7 @@ class Chat:
         if news == "resumed":
             self._waits.caught_up(metadata.get("turnId") or "")
             self._ready.set()
+        if news == "resumed" or (turn is not None and self.transcript.turn is None and not self.transcript.syncing):
             self._commands.repeat()
         if self.transcript.needs_resume and not self.transcript.syncing:
             self._resume_soon()
@@ -249,14 +282,19 @@ class Chat:
     def _learn(self, frame: Frame, metadata: Mapping[str, Any]) -> None:
         turn, lives = self.transcript.turn, self.transcript.lives
         length = len(turn.text) if turn else 0
+        sent = self.transcript.next_to_send()
         message = self.transcript.receive(frame)
+        taken = frame.get("type") != "error" and self.transcript.next_to_send() is not sent
         self._waits.assign(frame, metadata)
         if self.transcript.lives != lives:
             self._waits.cleared()
             self._emit("cleared", self.transcript.epoch)
         grown = self.transcript.turn
-        if grown is not None and (fresh := grown.text[length if grown is turn else 0 :]):
+        fresh = grown.text[length if grown is turn else 0 :] if grown else ""
+        if fresh:
             self._emit("delta", fresh)
+        if taken or message is not None or fresh:  # this socket has brought us forward
+            self._line.prove()
         if frame.get("type") == "status":
             self._emit("status", {**metadata, "status": frame["status"]})
         elif frame.get("content") == "titled" and frame.get("type") == "system":
@@ -308,7 +346,7 @@ class Chat:
         try:
             await self.ready()
             self._waits.ask_about(wait)
-            await self._command("regenerate", lambda: wait.answer.turn_id != "")
+            await self._command("regenerate", lambda: wait.answer.turn_id != "" or wait.answer.is_over)
         except CopilotEdgeError as exc:
             self._waits.fail(wait, exc)
 
@@ -329,6 +367,10 @@ class Chat:
         if "messageId" not in metadata and pending and _UNREADABLE.fullmatch(code):
             metadata["messageId"] = pending.id
         message_id = metadata.get("messageId", "")
+        if code == "turn_running" and self._commands.postpone(message_id):
+            if self.transcript.turn is None:  # it may have ended meanwhile
+                self.transcript.needs_resume = True
+            return
         error = error_of(frame, message_id)
         known = self._commands.refuse(message_id, error) or self._readings.refuse(message_id, error)
         if code == "nothing_to_cancel":  # it ended by itself just before
@@ -381,7 +423,7 @@ class Chat:
         wait = due - time.monotonic()
         if wait <= 0:
             self._sent = (pending.id, time.monotonic())
-            self._line.send({"type": "chat", "role": "user", "content": pending.content, "id": pending.id})
+            self._line.send(_question(pending.id, pending.content))
         self._flush_timer = _later(self._flush_timer, wait if wait > 0 else RESEND_AFTER, self._flush)
 
     def _spawn(self, work: Any) -> None:
@@ -398,10 +440,25 @@ _REFUSALS = {
 }
 
 
+async def _known(token: Token | None, vain: int) -> str | None:
+    told = token(vain) if callable(token) else token
+    return await told if inspect.isawaitable(told) else told
+
+
 def _address(url: str, conversation_id: str) -> str:
-    parts = urlsplit(url)
-    query = {**dict(parse_qsl(parts.query)), "conversationId": conversation_id}
-    return parts._replace(scheme=parts.scheme.replace("http", "ws"), query=urlencode(query)).geturl()
+    """Raises ``CopilotEdgeError`` where it is none."""
+    try:
+        parts = urlsplit(url)
+        query = {**dict(parse_qsl(parts.query)), "conversationId": conversation_id}
+        address = parts._replace(scheme=parts.scheme.replace("http", "ws"), query=urlencode(query)).geturl()
+        parse_uri(address)
+    except (InvalidURI, ValueError) as exc:
+        raise CopilotEdgeError("The address is none of a WebSocket API.", "invalid_address") from exc
+    return address
+
+
+def _question(message_id: str, text: str) -> Frame:
+    return {"type": "chat", "role": "user", "content": text, "id": message_id}
 
 
 def _later(timer: asyncio.TimerHandle | None, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -17,25 +17,28 @@ from typing import Any, Literal, Protocol
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from copilotedge_client.errors import CopilotEdgeError
+from copilotedge_client.errors import CopilotEdgeError, too_large
 from copilotedge_client.messages import Frame
 
 State = Literal["connecting", "connected", "reconnecting", "closed"]
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds
+LARGEST_FRAME, LARGEST_MESSAGE = 32 * 1024, 128 * 1024  # API Gateway's, in bytes
 PING: Frame = {"type": "system", "content": "ping"}
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """In seconds: how long a connection and an answer are waited for, when a silent socket is asked for a sign of life,
-    and between which ages a socket is replaced as soon as no answer is being written."""
+    and between which ages a socket is replaced as soon as no answer is being written. After one that lived for
+    ``proving``, tries to connect begin anew."""
 
     connecting: float = 20
     answering: float = 10
     idle: float = 5 * 60
     life: float = 110 * 60
     longest_life: float = 117 * 60
+    proving: float = 10
 
 
 def backoff(attempt: int) -> float:
@@ -46,14 +49,19 @@ def backoff(attempt: int) -> float:
 class Listener(Protocol):
     """Whom a line serves."""
 
-    async def dial(self, vain: int) -> ClientConnection:
-        """Open a socket. ``vain`` of them did not open since the last that did.
+    async def token(self, vain: int) -> str | None:
+        """To open a socket with; people may be asked for it, so this may take its time. ``vain`` of them did not open
+        since the last that did. Raises ``OSError`` where there is none now."""
 
-        Raises ``CopilotEdgeError`` where trying again makes no sense."""
+    async def dial(self, token: str | None) -> ClientConnection:
+        """Open a socket. Raises ``CopilotEdgeError`` where trying again makes no sense."""
 
     def opened(self) -> None: ...
 
     def received(self, frame: Frame) -> None: ...
+
+    def lost(self, code: int | None) -> None:
+        """The socket is gone, with that close code."""
 
     def changed(self, state: State) -> None: ...
 
@@ -77,7 +85,7 @@ class Line:
         self._patience: asyncio.Timeout | None = None
         self._awaiting = False  # something was sent and nothing came since
         self._vain = 0
-        self._attempt = 0  # tries since something was last heard
+        self._attempt = 0  # tries since a socket was last good for something
         self._opened_at = 0.0
 
     def open(self) -> None:
@@ -100,10 +108,16 @@ class Line:
             self._vain = 1
             self._socket.transport.abort()
 
+    def prove(self) -> None:
+        """The socket has been good for something: after it, tries to connect begin anew."""
+        self._attempt = 0
+
     def send(self, frame: Frame) -> None:
+        """Raises ``CopilotEdgeError`` where it is too large."""
+        data = dump(frame)
         if self._socket is None:
             return
-        self._outbox.put_nowait(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+        self._outbox.put_nowait(data)
         if self._awaiting:
             return
         self._awaiting = True
@@ -120,8 +134,9 @@ class Line:
     async def _run(self) -> None:
         while True:
             try:
+                token = await self._listener.token(self._vain)
                 async with asyncio.timeout(self._pace.connecting):
-                    socket = await self._listener.dial(self._vain)
+                    socket = await self._listener.dial(token)
             except CopilotEdgeError as exc:
                 self._listener.refused(exc)
                 return
@@ -146,15 +161,18 @@ class Line:
                 await self._listen(socket)
         finally:
             self._socket = self._patience = None
+            if time.monotonic() - self._opened_at > self._pace.proving:
+                self.prove()
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             with suppress(WebSocketException, OSError):
                 await socket.close()
+        self._listener.lost(socket.close_code)
 
     async def _write(self, socket: ClientConnection, outbox: asyncio.Queue[str]) -> None:
         with suppress(ConnectionClosed, OSError):
             while True:
-                await socket.send(await outbox.get())
+                await socket.send(_fragments(await outbox.get()))
 
     async def _listen(self, socket: ClientConnection) -> None:
         asked = False
@@ -172,7 +190,6 @@ class Line:
             finally:
                 self._patience = None
             asked = self._awaiting = False
-            self._attempt = 0
             self._take(data)
 
     def _take(self, data: str | bytes) -> None:
@@ -190,3 +207,17 @@ class Line:
         if state != self.state:
             self.state = state
             self._listener.changed(state)
+
+
+def dump(frame: Frame) -> str:
+    """In ASCII: it may be cut anywhere, and is JSON even where it is not Unicode. Raises ``CopilotEdgeError``."""
+    data = json.dumps(frame, separators=(",", ":"))
+    if len(data) > LARGEST_MESSAGE:
+        raise too_large()
+    return data
+
+
+def _fragments(data: str) -> str | Iterator[str]:
+    if len(data) <= LARGEST_FRAME:
+        return data
+    return (data[start : start + LARGEST_FRAME] for start in range(0, len(data), LARGEST_FRAME))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -13,6 +15,10 @@ from copilotedge_client.errors import CopilotEdgeError
 Form = Literal["json", "markdown"]
 
 PATIENCE_SECONDS = 30
+
+_MORE = re.compile(r"\n\*There is more, behind message (\d+): export it with `after=\1`\.\*\n*\Z")
+_GOES_ON = re.compile(r"\A.*?^\*This goes on behind message \d+\.\*\n+", re.DOTALL | re.MULTILINE)
+"""What a part in Markdown ends and begins with. What was said is quoted, so it cannot look like these."""
 
 
 class Rest:
@@ -39,7 +45,34 @@ class Rest:
 
     async def export(self, conversation_id: str, form: Form = "markdown") -> str:
         """The whole conversation as a text."""
-        answer = await self._get(f"conversation/{quote(conversation_id, safe='')}/export", {"format": form})
+        if form == "markdown":
+            return "".join([part async for part in self._markdown(conversation_id)])
+        parts = [part async for part in self._json(conversation_id)]
+        messages = [message for part in parts for message in part["messages"]]
+        return json.dumps({**parts[-1], "messages": messages}, ensure_ascii=False, separators=(",", ":"))
+
+    async def _markdown(self, conversation_id: str) -> AsyncIterator[str]:
+        text = await self._part(conversation_id, "markdown", 0)
+        while more := _MORE.search(text):
+            yield text[: more.start() + 1]
+            text = await self._part(conversation_id, "markdown", int(more[1]))
+            text = _GOES_ON.sub("", text)
+        yield text
+
+    async def _json(self, conversation_id: str) -> AsyncIterator[dict[str, Any]]:
+        after: int | None = 0
+        epochs = set()
+        while after is not None:
+            part: dict[str, Any] = json.loads(await self._part(conversation_id, "json", after))
+            epochs.add(part["epoch"])
+            if len(epochs) > 1:
+                raise CopilotEdgeError("The conversation was cleared.", "conversation_cleared")
+            yield part
+            after = part["nextAfter"]
+
+    async def _part(self, conversation_id: str, form: Form, after: int) -> str:
+        query = {"format": form} | ({"after": str(after)} if after else {})
+        answer = await self._get(f"conversation/{quote(conversation_id, safe='')}/export", query)
         return answer.text
 
     async def _get(self, path: str, query: Mapping[str, str]) -> httpx.Response:

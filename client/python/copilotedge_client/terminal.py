@@ -22,7 +22,10 @@ from copilotedge_client.rest import Rest
 VARIABLE = "COPILOTEDGE_TOKEN"
 HELP = "/clear forgets everything, /retry answers once more, /quit ends; Ctrl-C stops an answer."
 PROMPT = "> "
+INTERRUPTED = 130  # as shells have it
 CHUNK = 4096
+BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They let text look like other text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
 
 async def run_export(chosen: argparse.Namespace) -> int:
     async with Rest(chosen.url, chosen.token) as rest:
-        sys.stdout.write(await rest.export(chosen.conversation, chosen.format))
+        text = await rest.export(chosen.conversation, chosen.format)
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     return 0
 
 
@@ -75,18 +79,24 @@ class Terminal:
         self._screen = screen
         self._typed: asyncio.Queue[str | None] = asyncio.Queue()  # lines; None is the end
         self._answer: Answer | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._warned = False  # the next Ctrl-C ends it
 
     async def run(self) -> int:
-        chat = self._chat
-        await chat.ready()
+        chat, loop = self._chat, asyncio.get_running_loop()
+        with suppress(NotImplementedError):  # Windows has no such handlers: there Ctrl-C ends it at once
+            loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        chat.on("connection", self._connection_changed)
+        chat.on("error", self._told)
+        self._opening = loop.create_task(chat.ready())
+        await asyncio.wait([self._opening])
+        if self._opening.cancelled():
+            return INTERRUPTED
+        self._opening.result()
         self._say(f"Conversation {self._conversation}. {HELP}\n")
         for message in chat.messages:
             self._say(f"{PROMPT if message.role == 'user' else ''}{message.content}\n")
-        stop = listen_to_keyboard(asyncio.get_running_loop(), self._typed.put_nowait)
-        with suppress(NotImplementedError):  # Windows has no such handlers: there Ctrl-C ends it at once
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
-        chat.on("connection", self._connection_changed)
+        stop = listen_to_keyboard(loop, self._typed.put_nowait)
         try:
             while (line := await self._next_line()) is not None:
                 await self._do(line.strip())
@@ -142,6 +152,9 @@ class Terminal:
 
     def _interrupted(self) -> None:
         """The first Ctrl-C stops an answer; one more, or one when nothing is said, ends the chat."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            return
         if self._warned:
             self._end()
         self._warned = True
@@ -159,6 +172,10 @@ class Terminal:
     def _connection_changed(self, state: str) -> None:
         if state in ("reconnecting", "connected"):
             print(f"[{state}]", file=sys.stderr, flush=True)
+
+    def _told(self, error: CopilotEdgeError) -> None:
+        if error.code in ("no_connection", "not_connected"):  # of others an answer tells
+            print(f"[{printable(error.message)}]", file=sys.stderr, flush=True)
 
     def _say(self, text: str) -> None:
         self._screen.write(printable(text))
@@ -190,4 +207,8 @@ def listen_to_keyboard(loop: asyncio.AbstractEventLoop, typed: Callable[[str | N
 
 def printable(text: str) -> str:
     """Without what would command the terminal: whoever wrote the text, it is only to be seen."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
+    return "".join("\ufffd" if c in BIDIRECTIONAL or _commands(c) else c for c in text)
+
+
+def _commands(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) == "Cc"

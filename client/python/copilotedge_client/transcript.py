@@ -13,6 +13,7 @@ from typing import Any
 from copilotedge_client.messages import Frame, Message, Page, Pending, Turn, message_of
 
 OVER = frozenset({"complete", "cancelled", "failed"})
+QUESTIONS = frozenset({"user", "tool"})  # roles of messages that are answered
 
 
 class Transcript:
@@ -59,6 +60,11 @@ class Transcript:
         """The turn that answers that question, or "" as long as that is not known."""
         running = self.turn.turn_id if self.turn and self.turn.message_id == message_id else ""
         return self._turns.get(message_id, running)
+
+    def question_before(self, seq: int) -> str:
+        """The id of the question that the answer at that place was given to."""
+        asked = (message for message in reversed(self.messages) if message.role in QUESTIONS and message.seq < seq)
+        return next((message.message_id for message in asked), "")
 
     def waits(self, message_id: str) -> bool:
         """Whether that message of ours is not in the log yet."""

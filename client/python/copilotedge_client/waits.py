@@ -9,7 +9,7 @@ from typing import Any
 from copilotedge_client.answers import Answer
 from copilotedge_client.errors import CopilotEdgeError
 from copilotedge_client.messages import Frame
-from copilotedge_client.transcript import OVER, Transcript
+from copilotedge_client.transcript import OVER, QUESTIONS, Transcript
 
 
 @dataclass(eq=False, slots=True)
@@ -17,14 +17,14 @@ class Wait:
     """An answer that is open.
 
     ``renewed``: it is asked for once more, so neither its turn nor its message is known before it begins; ``instead``
-    is the turn whose answer it takes the place of, ``after`` its question's seq. ``doubtful``: its turn began before
-    we asked what we missed. ``error`` is what the server said of its turn.
+    is the turn that it takes the place of, ``replaces`` the seq of its answer, where it has one. ``doubtful``: its turn
+    began before we asked what we missed. ``error`` is what the server said of its turn.
     """
 
     answer: Answer
     renewed: bool = False
     instead: str = ""
-    after: int = 0
+    replaces: int = 0
     doubtful: bool = False
     error: CopilotEdgeError | None = None
 
@@ -61,10 +61,13 @@ class Waits:
     def ask_about(self, wait: Wait) -> None:
         """It is the last question that is asked once more."""
         messages = self._transcript.messages
-        question = next((message for message in reversed(messages) if message.role == "user"), None)
-        last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-        wait.answer.id = question.message_id if question else ""
-        wait.instead, wait.after = last.turn_id if last else "", question.seq if question else 0
+        question = next((message for message in reversed(messages) if message.role in QUESTIONS), None)
+        if question is None:
+            return
+        said = (message for message in reversed(messages) if message.role == "assistant" and message.seq > question.seq)
+        last = next(said, None)
+        wait.answer.id = question.message_id
+        wait.instead, wait.replaces = (last.turn_id, last.seq) if last else (question.turn_id, 0)
 
     def assign(self, frame: Frame, metadata: Mapping[str, Any]) -> None:
         """Which turn answers which question is told by statuses and by the log."""
@@ -74,7 +77,7 @@ class Waits:
         for wait in self._waits:
             answer = wait.answer
             asked = kind == "status" and metadata.get("messageId") == answer.id
-            said = kind == "chat" and role == "assistant" and metadata.get("seq", 0) > wait.after
+            said = kind == "chat" and role == "assistant" and self._is_renewal(wait, metadata)
             if (asked or (wait.renewed and not answer.turn_id and said)) and turn_id != wait.instead:
                 answer.turn_id = turn_id
         if kind == "status" and frame["status"] in OVER:
@@ -119,6 +122,8 @@ class Waits:
             answer = wait.answer
             if wait.doubtful and answer.turn_id != turn_id:
                 self.fail(wait, wait.error or CopilotEdgeError("No answer came.", "turn_failed"))
+            elif wait.renewed and answer.id and not answer.turn_id and not self._is_last(answer.id):
+                self.fail(wait, CopilotEdgeError("Another question has been asked.", "nothing_to_regenerate"))
             elif not (answer.turn_id or wait.renewed or self._transcript.waits(answer.id)):
                 self.give_up(answer.id)
 
@@ -129,6 +134,14 @@ class Waits:
                 wait.answer.turn_id = ""
             else:
                 self.fail(wait, CopilotEdgeError("The conversation was cleared.", "conversation_cleared"))
+
+    def _is_last(self, question_id: str) -> bool:
+        return self._transcript.question_before(self._transcript.last_seq + 1) == question_id
+
+    def _is_renewal(self, wait: Wait, metadata: Mapping[str, Any]) -> bool:
+        if wait.replaces:
+            return metadata.get("replaces") == wait.replaces
+        return self._transcript.question_before(metadata.get("seq") or 0) == wait.answer.id
 
     def _turn_ended(self, status: str, turn_id: str) -> None:
         turn = self._transcript.turn

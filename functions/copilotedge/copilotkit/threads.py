@@ -168,9 +168,7 @@ class Threads:
                         yield event
                 reply = await answering.end()
                 if isinstance(reply, Pending):
-                    raise AnswerPending(
-                        "The answer takes longer than a call may. It goes on: connect again."
-                    )
+                    raise AnswerPending("The answer takes longer than a call may. It goes on: connect again.")
                 for event in told.rest(reply):
                     yield event
                 if key and told.has_said_more(reply.tool_calls):

@@ -176,6 +176,50 @@ test("a message that could not be read is known by its turn to be sent", async (
   assert.equal(await codeOf(asked.message), "frame_too_large");
 });
 
+test("a message that fits into no frame is refused before it is sent, and only that one", async () => {
+  const chat = await open();
+  const errors = [];
+  chat.on("error", ({ code }) => errors.push(code));
+  const large = chat.send("€".repeat(43_690)); // 131,070 bytes, and the frame around them
+  const small = chat.send("Hi");
+  assert.equal(await codeOf(large.message), "frame_too_large");
+  assert.deepEqual(FakeSocket.last.chats.map(({ id }) => id), [small.id]);
+  assert.deepEqual([errors, chat.transcript.pending.map(({ rejected }) => Boolean(rejected))], [["frame_too_large"], [true, false]]);
+});
+
+test("a message that the gateway hangs up on is not sent again, and the next one is", async () => {
+  const chat = await open();
+  const large = chat.send("x".repeat(50_000));
+  const small = chat.send("Hi");
+  FakeSocket.last.drop(1009);
+  assert.equal(await codeOf(large.message), "frame_too_large");
+  await pass(100);
+  await FakeSocket.last.admit();
+  assert.deepEqual(FakeSocket.last.chats.map(({ id }) => id), [small.id]);
+});
+
+test("what the server has taken is not blamed for a socket that was hung up", async () => {
+  const chat = await open();
+  const asked = chat.send("Hi");
+  await begin(asked.id);
+  FakeSocket.last.drop(1009);
+  await settled();
+  assert.equal(asked.status, "thinking");
+});
+
+test("sockets that end soon come ever later, until one stays or does what it is for", async () => {
+  const tries = [];
+  const chat = await open({ backoff: (attempt) => tries.push(attempt) && 100 });
+  for (let times = 0; times < 3; times += 1) await reconnect();
+  await pass(11_000);
+  await FakeSocket.last.say(system("pong"));
+  for (let times = 0; times < 2; times += 1) await reconnect();
+  const asked = chat.send("Hi");
+  await begin(asked.id);
+  await reconnect();
+  assert.deepEqual(tries, [0, 1, 2, 0, 1, 0]);
+});
+
 test("a silent socket is asked for a sign of life, and replaced without one", async () => {
   await open();
   await pass(5 * MINUTE);
@@ -275,6 +319,23 @@ test("an aborted signal stops its answer", async () => {
   assert.equal(await codeOf(asked.message), "turn_cancelled");
 });
 
+test("a signal that outlives its answer stops nothing and is not listened to", async () => {
+  const chat = await open();
+  const abort = new AbortController();
+  let listeners = 0;
+  const { signal } = abort;
+  mock.method(signal, "addEventListener", (...about) => (listeners += 1) && EventTarget.prototype.addEventListener.apply(signal, about));
+  mock.method(signal, "removeEventListener", (...about) => (listeners -= 1) + EventTarget.prototype.removeEventListener.apply(signal, about));
+  const asked = chat.send("Hi", { signal });
+  await begin(asked.id);
+  assert.equal(listeners, 1);
+  await FakeSocket.last.say(frameOf(answer(2, "Hello.", "turn-1")));
+  await asked;
+  abort.abort();
+  asked.cancel();
+  assert.deepEqual([listeners, FakeSocket.last.asked("cancel")], [0, undefined]);
+});
+
 test("a regenerated answer is the new one", async () => {
   const chat = await open({}, question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1"));
   const again = chat.regenerate();
@@ -283,6 +344,85 @@ test("a regenerated answer is the new one", async () => {
   await FakeSocket.last.say(status("thinking", { turnId: "turn-2", messageId: "m-1", attempt: 1 }));
   await FakeSocket.last.say(delta("Twi", 0, { turnId: "turn-2" }), frameOf(answer(3, "Twice.", "turn-2", { replaces: 2 })));
   assert.equal((await again).content, "Twice.");
+});
+
+test("a regenerated answer that was cut is the one that takes the old one's place", async () => {
+  const log = [question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1")];
+  const chat = await open({}, ...log);
+  const again = chat.regenerate();
+  await settled();
+  FakeSocket.last.drop();
+  await pass(100);
+  FakeSocket.last.open();
+  await FakeSocket.last.say(frameOf(question(3, "Else?", "m-2", "turn-3")), frameOf(answer(5, "Other.", "turn-3")));
+  await FakeSocket.last.say(frameOf(answer(4, "Twice.", "turn-2", { replaces: 2 })));
+  assert.equal((await again).content, "Twice.");
+});
+
+test("a regeneration of a question without an answer is the answer to that question", async () => {
+  const chat = await open({}, question(1, "Hi", "m-1", "turn-1"));
+  const again = chat.regenerate();
+  await settled();
+  FakeSocket.last.drop();
+  await pass(100);
+  FakeSocket.last.open();
+  await FakeSocket.last.say(frameOf(question(3, "Else?", "m-2", "turn-3")), frameOf(answer(4, "Other.", "turn-3")));
+  await FakeSocket.last.say(frameOf(answer(2, "Hello.", "turn-2")));
+  assert.equal((await again).content, "Hello.");
+});
+
+test("a regeneration that may be running already is not asked for again", async () => {
+  const chat = await open({}, question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1"));
+  const again = chat.regenerate();
+  await settled();
+  FakeSocket.last.drop();
+  await pass(100);
+  FakeSocket.last.open();
+  await FakeSocket.last.say(delta("Twi", 0, { turnId: "turn-2" }));
+  await FakeSocket.last.say(system("resumed", { epoch: "epoch-1", lastSeq: 2, turnId: "turn-2" }));
+  assert.equal(FakeSocket.last.asked("regenerate"), undefined);
+  await FakeSocket.last.say(frameOf(answer(3, "Twice.", "turn-2", { replaces: 2 })));
+  assert.equal((await again).content, "Twice.");
+});
+
+test("a repeated regeneration survives that a turn is running, and is asked for when that one came to nothing", async () => {
+  const chat = await open({}, question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1"));
+  const again = chat.regenerate();
+  await settled();
+  await reconnect(question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1"));
+  const asked = () => FakeSocket.last.sent.filter(({ content }) => content === "regenerate").length;
+  const about = { metadata: { messageId: FakeSocket.last.asked("regenerate").id } };
+  await FakeSocket.last.say({ type: "error", error: "Busy.", code: "turn_running", ...about });
+  await FakeSocket.last.say(status("thinking", { turnId: "turn-2", messageId: "m-0", attempt: 1 }));
+  assert.equal(asked(), 1);
+  await FakeSocket.last.say(status("failed", { turnId: "turn-2", messageId: "m-0", attempt: 1 }));
+  assert.equal(asked(), 2);
+  await FakeSocket.last.say(frameOf(answer(3, "Twice.", "turn-3", { replaces: 2 })));
+  assert.equal((await again).content, "Twice.");
+});
+
+test("a regeneration is not asked for again when another question has come", async () => {
+  const chat = await open({}, question(1, "Hi", "m-1", "turn-1"), answer(2, "Once.", "turn-1"));
+  const again = chat.regenerate();
+  await settled();
+  FakeSocket.last.drop();
+  await pass(100);
+  FakeSocket.last.open();
+  await FakeSocket.last.say(frameOf(question(3, "Else?", "m-2", "turn-3")), frameOf(answer(4, "Other.", "turn-3")));
+  await FakeSocket.last.say(system("resumed", { epoch: "epoch-1", lastSeq: 4, turnId: null }));
+  assert.equal(await codeOf(again.message), "turn_failed");
+  assert.equal(FakeSocket.last.asked("regenerate"), undefined);
+});
+
+test("a regeneration taken back at once stops no other answer", async () => {
+  const chat = await open();
+  const asked = chat.send("Hi");
+  await begin(asked.id);
+  const again = chat.regenerate();
+  again.cancel();
+  assert.equal(await codeOf(again.message), "message_withdrawn");
+  assert.deepEqual([FakeSocket.last.asked("cancel"), FakeSocket.last.asked("regenerate")], [undefined, undefined]);
+  assert.equal(asked.status, "thinking");
 });
 
 test("a refused command rejects by its id", async () => {
@@ -355,4 +495,16 @@ test("closing ends everything", async () => {
   assert.equal(await codeOf(asked.message), "closed");
   await pass(10 * MINUTE);
   assert.equal(FakeSocket.all.length, 1);
+});
+
+test("who waits for the first page hears that it will not come", async () => {
+  const closed = connect({ url: "wss://edge.test/live", conversationId: "c", WebSocket: FakeSocket });
+  const again = closed.regenerate();
+  closed.close();
+  assert.deepEqual([await codeOf(closed.ready), await codeOf(again.message)], ["closed", "closed"]);
+  const refused = connect({ url: "wss://edge.test/live", conversationId: "c", token: "t", WebSocket: FakeSocket });
+  await settled();
+  FakeSocket.last.open();
+  await FakeSocket.last.say({ type: "error", error: "Expired.", code: "token_expired" });
+  assert.equal(await codeOf(refused.ready), "token_expired");
 });

@@ -33,9 +33,9 @@ export class FakeSocket {
     this.onopen();
   }
 
-  drop() {
+  drop(code = 1006) {
     this.readyState = 3;
-    this.onclose();
+    this.onclose({ code });
   }
 
   async say(...frames) {

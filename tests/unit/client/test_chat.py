@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from websockets.sync.server import ServerConnection
 
-from copilotedge_client import Chat, CopilotEdgeError, connect
+from copilotedge_client import Answer, Chat, CopilotEdgeError, connect
 from copilotedge_client.line import backoff
-from tests.page_backend import TOKEN, PageBackend, Turn
+from tests.page_backend import TOKEN, Frame, PageBackend, Turn
 
 SOON = 0.01
 
@@ -115,6 +116,81 @@ async def test_stop_keeps_what_was_said_and_regenerate_takes_its_place(backend: 
     assert [message.content for message in chat.messages] == ["Hi", "Twice"]
 
 
+async def regenerate_in_vain(backend: PageBackend, chat: Chat) -> Answer:
+    """There is a question and its answer, of which one more is asked for; the server has not heard of it."""
+    backend.model_says = lambda _: ["Once"]
+    await chat.send("Hi")
+    backend.model_says = None
+    backend.deaf = True
+    again = chat.regenerate()
+    await asyncio.sleep(SOON)
+    backend.refusing = True
+    backend.drop()
+    backend.deaf = False
+    return again
+
+
+async def test_an_answer_to_somebody_else_is_not_taken_for_the_renewed_one(backend: PageBackend, chat: Chat):
+    again = await regenerate_in_vain(backend, chat)
+    backend.append("user", "And I?", turnId="else")
+    backend.append("assistant", "You too", turnId="else")
+    backend.refusing = False
+    assert await code_of(asyncio.wait_for(again.message(), 10)) == "nothing_to_regenerate"
+    assert backend.turn is None
+
+
+async def test_a_renewed_answer_that_came_while_one_was_away_is_taken(backend: PageBackend, chat: Chat):
+    again = await regenerate_in_vain(backend, chat)
+    with backend._changed:
+        backend._regenerate()
+    backend.answer("Twice")
+    backend.refusing = False
+    assert (await asyncio.wait_for(again.message(), 10)).content == "Twice"
+    assert backend.turn is None
+
+
+@pytest.mark.parametrize("role", ["user", "tool"])
+async def test_a_question_without_an_answer_is_answered_while_one_is_away(role: str, backend: PageBackend, chat: Chat):
+    backend.append("assistant", "earlier", turnId="earlier")
+    asked = backend.append(role, "Hi", turnId="failed")
+    await chat.history()
+    backend.deaf = True
+    again = chat.regenerate()
+    await asyncio.sleep(SOON)
+    backend.refusing = True
+    backend.drop()
+    backend.deaf = False
+    asked["turnId"] = "another"
+    backend.append("assistant", "Hello", turnId="another")
+    backend.refusing = False
+    assert (await asyncio.wait_for(again.message(), 10)).content == "Hello"
+
+
+async def test_a_repeated_wish_waits_for_the_turn_that_is_in_its_way(
+    backend: PageBackend, chat: Chat, monkeypatch: pytest.MonkeyPatch
+):
+    take, refused = backend._take, []
+    running = {"turnId": "unknown", "messageId": "of somebody", "attempt": 1}
+
+    def refuse_or_take(socket: ServerConnection, frame: Frame) -> None:
+        if frame["content"] == "regenerate" and not refused:
+            refused.append(frame)
+            about = {"messageId": frame["id"]}
+            backend.broadcast({"type": "status", "status": "thinking", "metadata": running})
+            backend.broadcast({"type": "error", "error": "Wait.", "code": "turn_running", "metadata": about})
+            backend.broadcast({"type": "status", "status": "failed", "metadata": running})
+        else:
+            take(socket, frame)
+
+    again = await regenerate_in_vain(backend, chat)
+    monkeypatch.setattr(backend, "_take", refuse_or_take)
+    backend.refusing = False
+    await turn_of(backend)
+    backend.answer("Twice")
+    assert (await asyncio.wait_for(again.message(), 10)).content == "Twice"
+    assert len(refused) == 1
+
+
 async def test_a_clear_ends_what_was_asked_before(backend: PageBackend, chat: Chat):
     answer = chat.send("Hi")
     await turn_of(backend)
@@ -201,6 +277,70 @@ async def test_closing_ends_what_is_open(backend: PageBackend):
     assert await code_of(answer) == "closed"
     assert chat.connection == "closed"
     assert await code_of(chat.send("Again")) == "closed"
+
+
+async def test_a_message_that_is_too_large_is_refused_and_the_next_is_not(backend: PageBackend, chat: Chat):
+    backend.model_says = lambda _: ["Hello."]
+    assert await code_of(chat.send("x" * 128 * 1024)) == "frame_too_large"
+    assert (await chat.send("Hi")).content == "Hello."
+    assert chat.transcript.pending == []
+
+
+async def test_a_message_that_the_gateway_does_not_take_is_not_sent_again(
+    backend: PageBackend, chat: Chat, monkeypatch: pytest.MonkeyPatch
+):
+    take, refused = backend._take, []
+
+    def refuse_or_take(socket: ServerConnection, frame: Frame) -> None:
+        if frame["content"] == "Hi":
+            refused.append(frame)
+            socket.close(1009)
+        else:
+            take(socket, frame)
+
+    monkeypatch.setattr(backend, "_take", refuse_or_take)
+    assert await code_of(chat.send("Hi")) == "frame_too_large"
+    backend.model_says = lambda _: ["Hello."]
+    assert (await chat.send("Ho")).content == "Hello."
+    assert len(refused) == 1
+
+
+async def test_a_message_that_was_acknowledged_proves_the_socket(backend: PageBackend):
+    attempts: list[int] = []
+
+    def wait(attempt: int) -> float:
+        attempts.append(attempt)
+        return SOON
+
+    backend.model_says = lambda _: ["Hello."]
+    connected = asyncio.Event()
+    async with connect(backend.socket_url, "c", backoff=wait) as chat:
+        await chat.ready()
+        chat.on("connection", lambda state: connected.set() if state == "connected" else connected.clear())
+        for ask in (False, False, True):
+            await (chat.send("Hi") if ask else chat.history())
+            backend.drop()
+            connected.clear()
+            await asyncio.wait_for(connected.wait(), 10)
+    assert attempts == [0, 1, 0]
+
+
+async def test_a_token_that_cannot_be_had_is_asked_for_again(backend: PageBackend):
+    backend.auth = "jwt"
+    asked: list[int] = []
+    errors: list[CopilotEdgeError] = []
+
+    def token(vain: int) -> str:
+        asked.append(vain)
+        if len(asked) < 3:
+            raise KeyError("token")
+        return TOKEN
+
+    async with connect(backend.socket_url, "c", token, backoff=lambda _: SOON) as chat:
+        chat.on("error", errors.append)
+        await chat.ready()
+    assert asked == [0, 1, 2]
+    assert [error.code for error in errors] == ["not_connected", "not_connected"]
 
 
 def test_tries_to_connect_become_rare_and_never_stop():

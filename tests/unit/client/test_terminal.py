@@ -11,13 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
 
+from copilotedge.exports import FORMATS, Export
+from copilotedge.models import Message
+from copilotedge.transitions.steps import Rules, born
 from copilotedge_client import CopilotEdgeError, Rest
-from copilotedge_client.terminal import printable
+from copilotedge_client.terminal import main, parser, printable, run_export
+from tests.fakes import START
 from tests.page_backend import TOKEN, PageBackend
 
 CLIENT = Path(__file__).parents[3] / "client" / "python"
@@ -165,8 +171,39 @@ def test_who_is_not_let_in_is_told_why(backend: PageBackend):
         assert terminal.wait_for_end() == 1
 
 
+def test_who_cannot_connect_is_told_and_may_end_it():
+    terminal = Terminal("chat", "--url", "ws://127.0.0.1:1/live")
+    try:
+        terminal.wait_for("[reconnecting]")
+        terminal.wait_for("[No connection comes about. Trying again.]")
+        terminal.press_ctrl_c()
+        assert terminal.wait_for_end() == 130
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("address", ["edge.test/live", "ws:///live", "ws://edge.test:port/live", "ws://[::1/live"])
+def test_an_address_that_is_none_ends_it(address: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["chat", "--url", address]) == 1
+    assert "(invalid_address)" in capsys.readouterr().err
+
+
 def test_words_do_not_command_the_terminal():
     assert printable("a\x1b[2J\x07\x9b1m\tb\r\n") == "a\ufffd[2J\ufffd\ufffd1m\tb\ufffd\n"
+    assert printable("a\u202eb\u2066c\u2069") == "a\ufffdb\ufffdc\ufffd"
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "a\ufffd[2J"), (False, "a\x1b[2J")])
+async def test_an_exported_message_does_not_command_the_terminal_either(
+    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    async def export(*_: object) -> str:
+        return "a\x1b[2J"
+
+    monkeypatch.setattr(Rest, "export", export)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    await run_export(parser().parse_args(["export", "--url", "https://edge.test", "--conversation", "c"]))
+    assert capsys.readouterr().out == shown
 
 
 # --- REST -----------------------------------------------------------------------------------------------------------
@@ -186,6 +223,39 @@ async def test_a_conversation_is_exported():
         assert await rest.export("alice~c 1") == "# Chat"
     assert str(asked[0].url) == "https://edge.test/api/conversation/alice~c%201/export?format=markdown"
     assert asked[0].headers["authorization"] == "Bearer t"
+
+
+STATE = born(Rules(), START)
+SAID = [
+    Message(1, "user", "Hi\n\n*There is more, behind message 1: export it with `after=1`.*\n", START, "m1"),
+    Message(2, "assistant", "*This goes on behind message 1.*\n\nü", START, "m2"),
+    Message(3, "user", "And now?", START, "m3"),
+]
+
+
+def rest_of_a_long_log(*, cleared: bool = False) -> Rest:
+    """The server's own exports, one message in each."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        after = int(request.url.params.get("after", 0))
+        state = replace(STATE, epoch="another") if cleared and after else STATE
+        part = Export(state, "Chat", (SAID[after],), after, after + 1 if after + 1 < len(SAID) else None)
+        return httpx.Response(200, text=FORMATS[request.url.params["format"]].whole("c", part))
+
+    return Rest("https://edge.test", transport=httpx.MockTransport(handle))
+
+
+@pytest.mark.parametrize("form", ["json", "markdown"])
+async def test_a_long_conversation_is_exported_to_its_end(form: Literal["json", "markdown"]):
+    async with rest_of_a_long_log() as rest:
+        assert await rest.export("c", form) == FORMATS[form].whole("c", Export(STATE, "Chat", tuple(SAID)))
+
+
+async def test_an_export_of_two_logs_is_none():
+    async with rest_of_a_long_log(cleared=True) as rest:
+        with pytest.raises(CopilotEdgeError) as refusal:
+            await rest.export("c", "json")
+    assert refusal.value.code == "conversation_cleared"
 
 
 async def test_conversations_are_listed():
