@@ -83,7 +83,8 @@ const RESEND_AFTER = 20_000; // an unacknowledged message is sent again; its id 
 const RESUME_AGAIN_AFTER = 15_000;
 const RESUME_PAUSE = 2_000;
 const MOST_VAIN = 3; // tries to connect before somebody is told
-const STEADY = 10_000; // after a shorter life than this the next socket has to wait longer
+const STEADY = 10_000; // a shorter life is a young death
+const FORGIVING = 50; // young deaths in a row of sockets that answered, before the next ones have to wait ever longer
 
 const MOST_BYTES = 128 * 1024; // of a frame
 const MESSAGE_TOO_BIG = 1009; // the code with which a socket is closed for a frame that is too large
@@ -1074,6 +1075,7 @@ class Line {
   #opened = false; // whether the socket, or the one before, was let in
   #vain = 0; // sockets since then
   #attempt = 0; // tries since a socket was any good
+  #young = 0; // sockets in a row that died young and brought nothing forward
   #openedAt = Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer; // one at a time: connect again, give up connecting, ask for a sign of life, take for dead
@@ -1128,7 +1130,7 @@ class Line {
 
   /** This socket does what it is for: after it the next one may come at once. */
   trust() {
-    this.#attempt = 0;
+    this.#attempt = this.#young = 0;
   }
 
   /** @param {object} frame */
@@ -1177,6 +1179,7 @@ class Line {
   #onMessage(data) {
     this.#awaiting = false;
     this.#after(IDLE_PING, () => this.#askForLife());
+    if (this.#young < FORGIVING) this.#attempt = 0;
     const frame = parseFrame(data);
     if (frame) this.callbacks.received(frame);
   }
@@ -1203,6 +1206,7 @@ class Line {
   /** @param {number} [delay] */
   #lose(delay) {
     if (!this.#opened) this.#vain += 1;
+    this.#young += 1;
     if (Date.now() - this.#openedAt > STEADY) this.trust();
     this.#release();
     this.#after(delay ?? this.callbacks.backoff(this.#attempt++), () => this.#connect());

@@ -26,6 +26,9 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds
 LARGEST_FRAME, LARGEST_MESSAGE = 32 * 1024, 128 * 1024  # API Gateway's, in bytes
 PING: Frame = {"type": "system", "content": "ping"}
 
+FORGIVING = 50
+"""Sockets in a row that bring nothing forward and die young, before the next ones have to wait ever longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -86,6 +89,7 @@ class Line:
         self._awaiting = False  # something was sent and nothing came since
         self._vain = 0
         self._attempt = 0  # tries since a socket was last good for something
+        self._young = 0  # sockets in a row that died young and brought nothing forward
         self._opened_at = 0.0
 
     def open(self) -> None:
@@ -110,7 +114,7 @@ class Line:
 
     def prove(self) -> None:
         """The socket has been good for something: after it, tries to connect begin anew."""
-        self._attempt = 0
+        self._attempt = self._young = 0
 
     def send(self, frame: Frame) -> None:
         """Raises ``CopilotEdgeError`` where it is too large."""
@@ -161,6 +165,7 @@ class Line:
                 await self._listen(socket)
         finally:
             self._socket = self._patience = None
+            self._young += 1
             if time.monotonic() - self._opened_at > self._pace.proving:
                 self.prove()
             writer.cancel()
@@ -190,6 +195,8 @@ class Line:
             finally:
                 self._patience = None
             asked = self._awaiting = False
+            if self._young < FORGIVING:
+                self._attempt = 0
             self._take(data)
 
     def _take(self, data: str | bytes) -> None:

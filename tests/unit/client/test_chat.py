@@ -305,7 +305,8 @@ async def test_a_message_that_the_gateway_does_not_take_is_not_sent_again(
     assert len(refused) == 1
 
 
-async def test_a_message_that_was_acknowledged_proves_the_socket(backend: PageBackend):
+async def test_a_message_that_was_acknowledged_proves_the_socket(backend: PageBackend, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("copilotedge_client.line.FORGIVING", 0)
     attempts: list[int] = []
 
     def wait(attempt: int) -> float:

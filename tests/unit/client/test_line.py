@@ -216,15 +216,22 @@ async def attempts_of(pace: Pace, *, proving: bool = False) -> list[int]:
     return attempts[:3]
 
 
-async def test_sockets_that_die_young_are_replaced_ever_more_slowly():
+async def test_sockets_that_answer_are_forgiven_for_dying_young_a_while():
+    assert await attempts_of(Pace()) == [0, 0, 0]
+
+
+async def test_sockets_that_die_young_are_replaced_ever_more_slowly(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("copilotedge_client.line.FORGIVING", 0)
     assert await attempts_of(Pace()) == [0, 1, 2]
 
 
-async def test_a_socket_that_lived_is_replaced_at_once():
+async def test_a_socket_that_lived_is_replaced_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("copilotedge_client.line.FORGIVING", 0)
     assert await attempts_of(Pace(proving=0)) == [0, 0, 0]
 
 
-async def test_a_socket_that_was_good_for_something_is_replaced_at_once():
+async def test_a_socket_that_was_good_for_something_is_replaced_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("copilotedge_client.line.FORGIVING", 0)
     assert await attempts_of(Pace(), proving=True) == [0, 0, 0]
 
 
