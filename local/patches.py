@@ -35,6 +35,8 @@ def apply() -> None:
         raise LocalStackError(f"local/patches.py knows MiniStack {VERSION}, not {version()}")
     lambda_runtime.get_or_create_worker = LeasedWorker
     lambda_runtime.acquire_worker = lambda_svc.acquire_worker = as_configured_now(lambda_runtime.acquire_worker)
+    lambda_runtime.release_worker = lambda_svc.release_worker = ending_the_retired(lambda_runtime.release_worker)
+    lambda_runtime.invalidate_worker = lambda_svc.invalidate_worker = retiring(lambda_runtime.invalidate_worker)
     apigateway._invoke_ws_lambda = keeping_connect_answer(apigateway._invoke_ws_lambda)
     apigateway.handle_websocket = answering_handshakes(apigateway.handle_websocket)
     provisioners._RESOURCE_HANDLERS[SECRET] = known_by_arn(provisioners._RESOURCE_HANDLERS[SECRET])
@@ -227,3 +229,44 @@ def as_configured_now(acquire: Any) -> Any:
         return acquire(name, current, code, qualifier=qualifier, max_concurrency=max_concurrency)
 
     return acquired
+
+
+def retiring(invalidate: Any) -> Any:
+    """Lets what runs come to its end when a function changes; the next event gets a new environment, as on AWS.
+
+    MiniStack kills environments in the middle of an invocation.
+    """
+
+    def invalidated(*function: Any, **scope: Any) -> None:
+        pools = lambda_runtime._workers
+        with lambda_runtime._lock:
+            before = dict(pools)
+            busy = {key: [worker for worker in pool if worker.in_use] for key, pool in pools.items()}
+            for pool in pools.values():
+                pool[:] = [worker for worker in pool if not worker.in_use]
+        invalidate(*function, **scope)
+        with lambda_runtime._lock:
+            for key, workers in busy.items():
+                if pools.get(key) is before[key]:  # another function's
+                    before[key].extend(workers)
+                else:
+                    retire(workers)
+
+    return invalidated
+
+
+def retire(workers: list[Any]) -> None:
+    """Has these environments end with what they run. The caller holds `lambda_runtime._lock`."""
+    for worker in workers:
+        worker.retired = True
+
+
+def ending_the_retired(release: Any) -> Any:
+    """Ends an environment that was retired while it ran, as soon as it is idle."""
+
+    def released(worker: Any) -> None:
+        release(worker)
+        if getattr(worker, "retired", False):
+            worker.kill()
+
+    return released

@@ -278,3 +278,38 @@ def test_patched_it_has_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lambda_svc, "_functions", {"f": {"config": CONFIG | {"Timeout": 9}}})
     worker, _ = patches.as_configured_now(lambda_runtime.acquire_worker)("f", CONFIG, b"")
     assert worker.config["Timeout"] == 9
+
+
+def busy_worker(monkeypatch: pytest.MonkeyPatch) -> tuple[lambda_runtime.Worker, list[str]]:
+    """An environment that runs something, and who was killed."""
+    killed: list[str] = []
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_runtime, "kill_workers", lambda them: killed.extend(one.func_name for one in them))
+    return lambda_runtime.acquire_worker("f", CONFIG, b"")[0], killed
+
+
+def test_unpatched_a_change_of_a_function_kills_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, killed = busy_worker(monkeypatch)
+    lambda_runtime.invalidate_worker("f")
+    assert killed == ["f"]
+
+
+def test_patched_it_ends_once_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, killed = busy_worker(monkeypatch)
+    other, _ = lambda_runtime.acquire_worker("other", CONFIG, b"")
+    patches.retiring(lambda_runtime.invalidate_worker)("f")
+    assert killed == []
+    assert lambda_runtime.acquire_worker("f", CONFIG, b"")[0] is not worker
+    release = patches.ending_the_retired(lambda_runtime.release_worker)
+    release(other)
+    assert killed == []
+    assert lambda_runtime.acquire_worker("other", CONFIG, b"")[0] is other
+    release(worker)
+    assert killed == ["f"]
+
+
+def test_patched_an_idle_environment_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, killed = busy_worker(monkeypatch)
+    lambda_runtime.release_worker(worker)
+    patches.retiring(lambda_runtime.invalidate_worker)("f")
+    assert killed == ["f"]
