@@ -6,7 +6,8 @@
 #   WORKERS_AI_BASE_URL=http://...                   any OpenAI-compatible server instead
 #   AI_MODEL_PATH=some.gguf                          another local model
 #   USER=alice HOURS=12                              whose token `make token` prints, and how long it is good
-#   STACK=copilotedge                                the stack on AWS that token and rotate-keys are about; else the local one
+#   STACK=copilotedge                                the stack on AWS that a command is about (docs/operations.md); else the local one
+#   QUICK=1                                          little of everything that `make bench` measures, into .local/bench
 #   PYTHON=python3.12                                the interpreter (3.11 to 3.14) of everything
 
 # Interpreters that Lambda has a runtime for and that come with the venv module.
@@ -17,10 +18,10 @@ BIN := .venv/bin
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs token rotate-keys test check unit integration e2e screenshots faults security audit format lock clean environment sam python
+.PHONY: named help run up down logs token rotate-keys set-api-token dead-letters redrive releases rollback backup restore recover build deploy destroy test check unit integration events e2e screenshots faults security audit bench cost simulate format lock clean environment sam emulator python
 
 help: ## list the commands
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
 
 run: environment sam ## start everything, follow the logs, end everything on Ctrl-C
 	@exec $(BIN)/python -m local run
@@ -40,7 +41,43 @@ token: environment ## a token to call the APIs with: make token USER=alice
 rotate-keys: environment ## a new key to sign tokens with
 	@$(BIN)/python -m operations rotate-keys $(if $(STACK),--stack "$$STACK")
 
-test: check ## check, then every test
+set-api-token: environment ## put CLOUDFLARE_API_TOKEN in the place of the stack's API token
+	@$(BIN)/python -m operations set-api-token $(if $(STACK),--stack "$$STACK")
+
+dead-letters: environment ## list the events that failed for good
+	@$(BIN)/python -m operations dead-letters $(if $(STACK),--stack "$$STACK")
+
+redrive: environment ## send them again to where they came from
+	@$(BIN)/python -m operations redrive $(if $(STACK),--stack "$$STACK")
+
+releases: environment ## list the versions of the functions, and which are live
+	@$(BIN)/python -m operations releases $(if $(STACK),--stack "$$STACK")
+
+rollback: environment ## make the version before the live one live, of every function
+	@$(BIN)/python -m operations rollback $(if $(STACK),--stack "$$STACK")
+
+backup: environment ## back up the table
+	@$(BIN)/python -m operations backup $(if $(STACK),--stack "$$STACK")
+
+restore: environment ## restore it into a new table: make restore SOURCE=2026-11-22T20:00Z
+	@$(BIN)/python -m operations restore --source "$$SOURCE" $(if $(STACK),--stack "$$STACK")
+
+recover: environment ## copy conversations that are gone from there: make recover TABLE=... OF=alice (or EVERYBODY=1)
+	@$(BIN)/python -m operations recover --table "$$TABLE" $(if $(OF),--user "$$OF") $(if $(EVERYBODY),--everybody) $(if $(STACK),--stack "$$STACK")
+
+destroy: environment sam ## delete a stack on AWS with its conversations: make destroy STACK=... CONFIRM=...
+	@$(BIN)/python -m operations destroy $(if $(CONFIRM),--confirm "$$CONFIRM") $(if $(STACK),--stack "$$STACK")
+
+# `sam build` wants the interpreter of the functions' runtime on the PATH; the same one compiles what it has built.
+RUNTIME = $(or $(patsubst PythonRuntime=%,%,$(filter PythonRuntime=%,$(PARAMS))),python3.14)
+build: sam ## build for AWS and compile: PARAMS='PythonRuntime=python3.13 Architecture=x86_64'
+	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build --parameter-overrides PythonRuntime=$(RUNTIME) $(filter Architecture=%,$(PARAMS))
+	@PYTHONHASHSEED=0 $(RUNTIME) local/bytecode.py .aws-sam/build
+
+deploy: named environment build ## build and deploy to AWS: make deploy STACK=copilotedge PARAMS='Name=Value'
+	@$(BIN)/python -m operations deploy $(if $(STACK),--stack "$$STACK")
+
+test: check emulator ## check, then every test
 	@$(BIN)/python -m tests $(TESTS)
 
 check: environment sam ## format, lint, types, insecure code, import rules, template
@@ -58,6 +95,9 @@ unit: environment ## tests of one module each
 integration: environment sam ## tests of the deployed local stack
 	@$(BIN)/python -m pytest tests/integration $(TESTS)
 
+events: environment sam emulator ## every payload of events/, under Lambda's runtime interface emulator
+	@$(BIN)/python -m pytest tests/emulator $(TESTS)
+
 e2e: environment sam ## tests as a user: browser, restart, real model
 	@$(BIN)/python -m pytest tests/e2e $(TESTS)
 
@@ -73,7 +113,18 @@ security: environment sam ## tokens, two users, limits, fuzzing, logs and polici
 audit: python ## known vulnerabilities of all dependencies; asks PyPI's advisories, so it needs the internet
 	@$(PYTHON) local/environment.py .tools/audit requirements/audit.txt
 	@.tools/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
-		$(addprefix -r ,layers/vendor/requirements.txt $(wildcard requirements/*.txt))
+		$(addprefix -r ,$(wildcard layers/*/requirements.txt requirements/*.txt))
+
+bench: environment sam ## measure units, latency, throughput, memory and cold starts: bench/REPORT.md, in under 15 minutes
+	@$(PYTHON) local/environment.py .tools/bench requirements/bench.txt
+	@PYTHONPATH=functions:. $(BIN)/python -m bench $(if $(QUICK),--quick)
+	@$(if $(QUICK),,$(MAKE) --no-print-directory cost simulate)
+
+cost: environment ## what a million turns cost, from what `make bench` measured: docs/cost.md
+	@PYTHONPATH=functions:. $(BIN)/python -m bench.cost_tables
+
+simulate: environment ## turns that wait at the limits, from the same: docs/scale.md
+	@PYTHONPATH=functions:. $(BIN)/python -m bench.simulation
 
 format: environment ## format the code
 	@$(BIN)/ruff format --quiet .
@@ -84,6 +135,9 @@ lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 lock: environment ## pin the newest versions that requirements/*.in allow
 	@$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.txt
 	@$(COMPILE) --upgrade requirements/vendor.in -c requirements/dev.txt -o layers/vendor/requirements.txt
+	@$(COMPILE) --upgrade requirements/signatures.in -c requirements/dev.txt -o layers/signatures/requirements.txt
+	@$(COMPILE) --upgrade requirements/emulator.in -c requirements/dev.txt -o requirements/emulator.txt
+	@$(COMPILE) --upgrade requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt
 	@$(COMPILE) --upgrade requirements/sam.in -o requirements/sam.txt
 	@$(COMPILE) --upgrade requirements/audit.in -o requirements/audit.txt
 	@$(COMPILE) --upgrade requirements/uv.in -o requirements/uv.txt
@@ -93,11 +147,17 @@ clean: ## end the local stack and remove everything that was made, conversations
 	@$(MAKE) --no-print-directory down
 	@rm -rf .venv .tools .local .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+named:
+	@if [ -z "$(STACK)" ]; then echo "Which stack on AWS? STACK=copilotedge, for one." >&2; exit 1; fi
+
 environment: python
 	@$(PYTHON) local/environment.py .venv requirements/dev.txt
 
 sam: python
 	@$(PYTHON) local/environment.py .tools/sam requirements/sam.txt
+
+emulator: python
+	@$(PYTHON) local/environment.py .tools/emulator requirements/emulator.txt
 
 python:
 	@if [ -z "$(PYTHON)" ]; then echo "Needs Python 3.11 to 3.14 with its venv module (Debian, Ubuntu: apt-get install python3 python3-venv)." >&2; exit 1; fi

@@ -18,7 +18,7 @@ from local.host import REGION
 
 Clients = Callable[[str], Any]  # a boto3 client by the name of its service
 Operation = Mapping[str, Any]
-FUNCTION_OF_URI = re.compile(r"functions/\$\{(\w+)\.Arn\}/invocations$")
+FUNCTION_OF_URI = re.compile(r"functions/\$\{(\w+)\.Arn\}((?::\w+)?)/invocations$")
 ANY_METHOD = "x-amazon-apigateway-any-method"
 AUTHORIZER = "x-amazon-apigateway-authorizer"
 INTEGRATION = "x-amazon-apigateway-integration"
@@ -127,12 +127,12 @@ def integration_settings(functions: Any, integration: Mapping[str, Any], deploye
 
 
 def function_arn(functions: Any, uri: Mapping[str, str], deployed: Deployed) -> str:
-    """Of the function that an integration or an authorizer calls."""
+    """Of the function, or of its alias, that an integration or an authorizer calls."""
     if not (match := FUNCTION_OF_URI.search(uri["Fn::Sub"])):
         raise LocalStackError(f"local/bridges.py does not know the function of {uri['Fn::Sub']}")
     name = deployed.physical_ids[match[1]]
     arn: str = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
-    return arn
+    return arn + match[2]
 
 
 def bridge_cors(clients: Clients, api_id: str, body: Mapping[str, Any]) -> None:

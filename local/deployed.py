@@ -7,6 +7,9 @@ from typing import Any
 
 from local.errors import LocalStackError
 
+ALIAS = "live"
+"""What the template calls the alias of each function that everything calls."""
+
 
 @dataclass(frozen=True)
 class Deployed:

@@ -34,6 +34,7 @@ def apply() -> None:
     if version() != VERSION:
         raise LocalStackError(f"local/patches.py knows MiniStack {VERSION}, not {version()}")
     lambda_runtime.get_or_create_worker = LeasedWorker
+    lambda_svc.invoke_async_with_retry = as_the_alias_says(lambda_svc.invoke_async_with_retry)
     lambda_runtime.acquire_worker = lambda_svc.acquire_worker = as_configured_now(lambda_runtime.acquire_worker)
     lambda_runtime.release_worker = lambda_svc.release_worker = ending_the_retired(lambda_runtime.release_worker)
     lambda_runtime.invalidate_worker = lambda_svc.invalidate_worker = retiring(lambda_runtime.invalidate_worker)
@@ -64,7 +65,7 @@ class LeasedWorker:
         self._name = name
         self._config = config
         self._code = code
-        self._qualifier = qualifier
+        self._version = config.get("Version", qualifier)  # not the alias: it is of another version tomorrow
 
     def invoke(self, event: dict[str, Any], request_id: str) -> dict[str, Any]:
         started = time.monotonic()
@@ -76,7 +77,7 @@ class LeasedWorker:
         return {"status": "ok", "result": answer_of_gateway(event, None if failed else outcome.get("result"))}
 
     def _run(self, event: dict[str, Any], request_id: str) -> dict[str, Any]:
-        worker, _ = lambda_runtime.acquire_worker(self._name, self._config, self._code, qualifier=self._qualifier)
+        worker, _ = lambda_runtime.acquire_worker(self._name, self._config, self._code, qualifier=self._version)
         try:
             outcome: dict[str, Any] = worker.invoke(event, request_id)
         except Exception as error:  # noqa: BLE001 - the function's module could not be imported, or the like
@@ -224,11 +225,42 @@ def as_configured_now(acquire: Any) -> Any:
     """
 
     def acquired(name: str, config: Any, code: bytes, qualifier: str = "$LATEST", max_concurrency: Any = None) -> Any:
-        known = lambda_svc._functions.get(name) if qualifier == "$LATEST" else None
-        current = known["config"] if known else config
-        return acquire(name, current, code, qualifier=qualifier, max_concurrency=max_concurrency)
+        current, code, version = served_now(name, config, code, qualifier)
+        return acquire(name, current, code, qualifier=version, max_concurrency=max_concurrency)
 
     return acquired
+
+
+def served_now(name: str, config: Any, code: bytes, version: str) -> tuple[Any, bytes, str]:
+    """The settings, code and version that an event gets at this moment which was let in with the given ones."""
+    function = lambda_svc._functions.get(name)
+    if not function:
+        return config, code, version
+    if alias := function.get("aliases", {}).get(qualifier_of(config)):
+        version = alias["FunctionVersion"]
+        served = function["versions"].get(version, function)
+        return served["config"] | {"FunctionArn": config["FunctionArn"]}, served["code_zip"], version
+    return (function["config"] if version == "$LATEST" else config), code, version
+
+
+def qualifier_of(config: Any) -> str:
+    """The alias or version in a function's ARN; empty when it has none."""
+    return ":".join(config["FunctionArn"].split(":")[7:])
+
+
+def as_the_alias_says(invoke: Any) -> Any:
+    """Repeats events of an alias, and gives them up, as its configuration of asynchronous events says.
+
+    MiniStack keeps one for each alias, but follows only the function's own.
+    """
+
+    def invoked(function: Any, event: Any) -> None:
+        config = function.get("config") or function
+        known = lambda_svc._functions.get(config["FunctionName"]) or {}
+        told = (known.get("event_invoke_configs") or {}).get(qualifier_of(config))
+        invoke({**function, "event_invoke_config": told} if told else function, event)
+
+    return invoked
 
 
 def retiring(invalidate: Any) -> Any:

@@ -1,6 +1,7 @@
 """SAM CLI: builds the template for this machine and deploys it to the local stack."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import yaml
 
 from local.errors import LocalStackError
 from local.host import architecture, aws_environment, clean_environment, package_index_environment, runtime
-from local.places import SAM_CONFIG, TEMPLATE, TOOLS
+from local.places import CHECKOUT, SAM_CONFIG, TEMPLATE, TOOLS
 from local.process import run_to_end
 
 EXECUTABLE = TOOLS / "sam" / "bin" / "sam"
@@ -28,10 +29,11 @@ class Sam:
         return self._build / "output"
 
     def build(self) -> None:
-        """Builds the functions and the layer for the interpreter that runs us. Raises LocalStackError."""
+        """Builds and compiles functions and layers for the interpreter that runs us. Raises LocalStackError."""
         overrides = [f"{name}={value}" for name, value in build_parameters().items()]
         cache = ["--build-dir", str(self.output), "--cache-dir", str(self._build / "cache")]
         self._run("build", "--template-file", str(TEMPLATE), *cache, "--parameter-overrides", *overrides)
+        self._compile()
 
     def deploy(self, endpoint: str, stack: str, parameters: Mapping[str, str]) -> None:
         """Deploys what was built. Raises LocalStackError."""
@@ -42,6 +44,13 @@ class Sam:
             self._run("deploy", *template, "--parameter-overrides", f"file://{overrides}", endpoint=endpoint)
         finally:
             overrides.unlink()
+
+    def _compile(self) -> None:
+        log = self._directory / "compile.log"
+        with log.open("w") as output:
+            command = [sys.executable, str(CHECKOUT / "local" / "bytecode.py"), str(self.output)]
+            if run_to_end(command, clean_environment() | {"PYTHONHASHSEED": "0"}, output):
+                raise LocalStackError(f"what was built cannot be compiled:\n{log.read_text()[-3000:]}")
 
     def _write_parameters(self, parameters: Mapping[str, str]) -> Path:
         """A file, because a command line is readable by every user of the machine, and one of them is the API token."""

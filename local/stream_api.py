@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local.deployed import ALIAS
 from local.host import Ports, aws_environment, clean_environment, runtime
 from local.process import Process
 
@@ -48,9 +49,9 @@ class StreamApi:
         self._layer.symlink_to(kept_layer(self._build / LAYER), target_is_directory=True)
 
     def start(self, clients: Callable[[str], Any], endpoint: str, function: str) -> None:
-        """Starts it afresh as the function is configured now. Raises LocalStackError when it does not come up."""
+        """Starts it afresh with the settings of the live version. Raises LocalStackError when it does not come up."""
         self._process.stop(timeout=5)
-        configuration = clients("lambda").get_function_configuration(FunctionName=function)
+        configuration = clients("lambda").get_function_configuration(FunctionName=function, Qualifier=ALIAS)
         environment = {
             **clean_environment(),
             **aws_environment(endpoint),

@@ -1,4 +1,4 @@
-"""What operators do with a stack that runs, here or on AWS: `python -m operations token | rotate-keys`."""
+"""What operators do with a stack, here or on AWS: `python -m operations --help`. docs/operations.md explains."""
 
 from operations.signing import mint
 

@@ -40,6 +40,26 @@ class DeployedStack:
             raise OperationError(f"The stack {self.name} takes no tokens of ours: its AuthMode is not jwt.")
         return TokenSettings(outputs["SigningKeysSecretArn"], outputs["TokenIssuer"], outputs["TokenAudience"])
 
+    def output(self, name: str) -> str:
+        """An output of the template. Raises OperationError when there is no such stack."""
+        return self._outputs()[name]
+
+    def physical_ids(self, kind: str) -> list[str]:
+        """Of the stack's resources of a type. Raises OperationError when there is no such stack."""
+        self._outputs()
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+        found = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        return [one["PhysicalResourceId"] for one in found if one["ResourceType"] == kind]
+
+    def physical_id(self, logical_id: str) -> str:
+        """Of one resource of the template. Raises OperationError when there is no such stack."""
+        self._outputs()
+        found = self.client("cloudformation").describe_stack_resources(
+            StackName=self.name, LogicalResourceId=logical_id
+        )
+        physical_id: str = found["StackResources"][0]["PhysicalResourceId"]
+        return physical_id
+
     def _outputs(self) -> dict[str, str]:
         try:
             [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]

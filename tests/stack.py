@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.deployed import read
+from local.deployed import ALIAS, read
 from local.endpoints import Endpoints
 from local.options import Options
 from local.places import LOCAL
@@ -66,7 +66,7 @@ class DeployedStack:
         self._lambda = local.client("lambda")
 
     def redeploy(self, **parameters: str) -> Endpoints:
-        """Deploys again with other template parameters, in about 3 s; `redeploy()` goes back to the session's."""
+        """Builds and deploys again with other template parameters; `redeploy()` goes back to the session's."""
         options = Options(
             workers_ai_base_url=self.model.base_url,
             cloudflare_api_token=MODEL_API_TOKEN,
@@ -94,18 +94,28 @@ class DeployedStack:
 
     @contextlib.contextmanager
     def settings(self, *functions: str, **environment: str) -> Iterator[None]:
-        """Other environment variables for these functions (default: all), which start afresh: LEASE_SECONDS="2"."""
-        before = {function: self._environment(function) for function in functions or FUNCTIONS}
-        self._set_environments({function: variables | environment for function, variables in before.items()})
+        """Other environment variables for these functions (default: all), which start afresh: LEASE_SECONDS="2".
+
+        A version that has them goes live, as in a deployment; afterwards the one before it, as in a rollback.
+        """
+        chosen = functions or FUNCTIONS
+        before = {function: self._live(function) for function in chosen}
+        usual = {function: live["Environment"]["Variables"] for function, live in before.items()}
+        self._configure({function: variables | environment for function, variables in usual.items()})
+        passing = {function: self._publish(function) for function in chosen}
+        self._go_live(passing)
         try:
             yield
         finally:
-            self._set_environments(before)
+            self._go_live({function: live["Version"] for function, live in before.items()})
+            self._configure(usual)
+            for function, version in passing.items():
+                self._lambda.delete_function(FunctionName=self.function_name(function), Qualifier=version)
 
     def invoke(self, function: str, event: object, *, wait: bool = True) -> Any:
         """What the function returns; None without `wait`. Raises AssertionError when it fails."""
         kind = "RequestResponse" if wait else "Event"
-        name, payload = self.function_name(function), json.dumps(event)
+        name, payload = f"{self.function_name(function)}:{ALIAS}", json.dumps(event)
         answer = self._lambda.invoke(FunctionName=name, InvocationType=kind, Payload=payload)
         result = answer["Payload"].read()
         assert "FunctionError" not in answer, result
@@ -161,17 +171,27 @@ class DeployedStack:
         """The deployed name of `http-api`, `websocket-api`, `turn-worker`, `authorizer`, `janitor`, `stream-api`."""
         return f"{self.local.name}-{function}"
 
-    def _environment(self, function: str) -> dict[str, str]:
-        configuration = self._lambda.get_function_configuration(FunctionName=self.function_name(function))
-        variables: dict[str, str] = configuration["Environment"]["Variables"]
-        return variables
+    def _live(self, function: str) -> dict[str, Any]:
+        """How the version that is live is configured."""
+        name = self.function_name(function)
+        found: dict[str, Any] = self._lambda.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
+        return found
 
-    def _set_environments(self, variables_of: dict[str, dict[str, str]]) -> None:
+    def _configure(self, variables_of: dict[str, dict[str, str]]) -> None:
         for function, variables in variables_of.items():
             name = self.function_name(function)
             self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
         wait_until(lambda: all(map(self._settled, variables_of)), "the functions to take their new settings")
-        if STREAM_API in variables_of:
+
+    def _publish(self, function: str) -> str:
+        version: str = self._lambda.publish_version(FunctionName=self.function_name(function))["Version"]
+        return version
+
+    def _go_live(self, version_of: dict[str, str]) -> None:
+        for function, version in version_of.items():
+            name = self.function_name(function)
+            self._lambda.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
+        if STREAM_API in version_of:
             self.local.start_stream_api()
 
     def _settled(self, function: str) -> bool:

@@ -109,6 +109,12 @@ def test_an_api_gets_the_routes_of_its_body(gateway: Gateway) -> None:
     assert gateway.integrations["i0"]["IntegrationUri"] == ARN
 
 
+def test_a_route_to_an_alias_calls_the_alias(gateway: Gateway) -> None:
+    uri = {"Fn::Sub": "arn:x/functions/${Http.Arn}:live/invocations"}
+    deploy(gateway, {"paths": {"/": {"get": {"x-amazon-apigateway-integration": INTEGRATION | {"uri": uri}}}}})
+    assert gateway.integrations["i0"]["IntegrationUri"] == f"{ARN}:live"
+
+
 def test_it_gets_the_authorizer_of_its_body(gateway: Gateway) -> None:
     deploy(gateway)
     guard = "arn:aws:lambda:us-east-1:000000000000:function:shop-guard"

@@ -3,6 +3,7 @@
 import inspect
 import json
 import queue
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -278,6 +279,57 @@ def test_patched_it_has_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lambda_svc, "_functions", {"f": {"config": CONFIG | {"Timeout": 9}}})
     worker, _ = patches.as_configured_now(lambda_runtime.acquire_worker)("f", CONFIG, b"")
     assert worker.config["Timeout"] == 9
+
+
+ALIASED = CONFIG | {"FunctionArn": CONFIG["FunctionArn"] + ":live", "Version": "1"}
+PUBLISHED = {
+    "config": CONFIG,
+    "aliases": {"live": {"FunctionVersion": "2"}},
+    "versions": {
+        number: {"config": CONFIG | {"Version": number, "Timeout": int(number)}, "code_zip": number.encode()}
+        for number in ("1", "2")
+    },
+}
+
+
+def test_patched_an_event_of_an_alias_gets_the_version_that_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_svc, "_functions", {"f": PUBLISHED})
+    acquire = patches.as_configured_now(lambda_runtime.acquire_worker)
+    worker, _ = acquire("f", ALIASED, b"1", qualifier="1")
+    assert (worker.config["Timeout"], worker.config["FunctionArn"]) == (2, ALIASED["FunctionArn"])
+    assert [key.rpartition(":")[2] for key in lambda_runtime._workers] == ["2"]
+    worker, _ = acquire("f", PUBLISHED["versions"]["1"]["config"], b"1", qualifier="1")  # asked for by its number
+    assert worker.config["Timeout"] == 1
+
+
+def retries(monkeypatch: pytest.MonkeyPatch, invoke: Any) -> int:
+    """How often an event is repeated that always fails, where the alias says never."""
+    told = {"MaximumRetryAttempts": 0, "DestinationConfig": {}}
+    monkeypatch.setattr(lambda_svc, "_functions", {"f": PUBLISHED | {"event_invoke_configs": {"live": told}}})
+    monkeypatch.setattr(lambda_svc, "_LAMBDA_ASYNC_RETRY_BASE_SECONDS", 0)
+    tries: queue.Queue[object] = queue.Queue()
+    monkeypatch.setattr(lambda_svc, "_execute_function", lambda *_: tries.put(None) or {"error": True})
+    threads = set(threading.enumerate())
+    invoke({"config": ALIASED}, {})
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(60)
+    return tries.qsize() - 1
+
+
+def test_unpatched_events_of_an_alias_are_repeated_as_if_it_had_said_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retries(monkeypatch, lambda_svc.invoke_async_with_retry) == 2
+
+
+def test_patched_they_are_repeated_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retries(monkeypatch, patches.as_the_alias_says(lambda_svc.invoke_async_with_retry)) == 0
+
+
+def test_a_websocket_event_of_an_alias_runs_in_an_environment_of_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_runtime, "_workers", {})
+    monkeypatch.setattr(lambda_runtime.Worker, "invoke", lambda *_: {"status": "ok", "result": {}})
+    patches.LeasedWorker("f", CONFIG | {"Version": "2"}, b"", qualifier="live").invoke(event("MESSAGE"), "r")
+    assert [key.rpartition(":")[2] for key in lambda_runtime._workers] == ["2"]
 
 
 def busy_worker(monkeypatch: pytest.MonkeyPatch) -> tuple[lambda_runtime.Worker, list[str]]:
