@@ -10,11 +10,10 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from copilotedge import answer_headers, exports, frames, openapi, page, requests, rest_shapes
+from copilotedge import answer_headers, correlation, frames, requests, rest_shapes
 from copilotedge.answering import Pending
 from copilotedge.callers import caller
-from copilotedge.copilotkit import graphql_shapes
-from copilotedge.copilotkit.graphql_shapes import Operation
+from copilotedge.copilotkit.graphql_operations import Operation, operation_of
 from copilotedge.door import Need
 from copilotedge.errors import (
     ConversationsDisabled,
@@ -25,6 +24,7 @@ from copilotedge.errors import (
     Unauthenticated,
 )
 from copilotedge.http_errors import body_of, defect, headers_of, status_of
+from copilotedge.ids import check_message_id
 from copilotedge.models import ConversationSettings
 from copilotedge.openai import chat_shapes
 from copilotedge.openai.chat_requests import ChatRequest, check_chat
@@ -47,11 +47,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve one request (API Gateway payload format 2.0) and log one line about it."""
     http = event["requestContext"]["http"]
-    routes.append_context(app=app, user="")
-    answer = _turn_away(app, event) or routes.resolve(event, context)
-    app.log.info(
-        "request", method=http["method"], route=rest_shapes.route_of(http["path"]), status=answer["statusCode"]
-    )
+    with correlation.work():
+        routes.append_context(app=app, user="")
+        answer = _turn_away(app, event) or routes.resolve(event, context)
+        if known := correlation.headers():
+            answer["headers"] |= known
+        app.log.info(
+            "request", method=http["method"], route=rest_shapes.route_of(http["path"]), status=answer["statusCode"]
+        )
     return answer
 
 
@@ -75,6 +78,8 @@ def _turn_away(app: Application, event: dict[str, Any]) -> dict[str, Any] | None
 
 @routes.get("/")
 def chat_page() -> Response[Any]:
+    from copilotedge import page
+
     settings, asked = _app().settings, routes.current_event.headers
     document = page.document(settings)
     headers = page.headers(settings) | {"etag": document.etag, "vary": "accept-encoding"}
@@ -92,6 +97,8 @@ def health() -> Response[Any]:
 
 @routes.get("/openapi.json")
 def api_description() -> Response[Any]:
+    from copilotedge import openapi
+
     return _json(200, openapi.document(_app().settings))
 
 
@@ -99,11 +106,11 @@ def api_description() -> Response[Any]:
 def chat() -> Response[Any]:
     app = _app()
     fields = requests.load(_body(), app.settings)
-    if operation := graphql_shapes.operation_of(fields):
+    if operation := operation_of(fields):
         return _graphql(operation, fields)
     request = check_chat(requests.parse(ChatRequest, fields), app.settings)
     key = routes.current_event.headers.get("idempotency-key", "")
-    message_id = requests.check_message_id(key) if key else ""
+    message_id = check_message_id(key) if key else ""
     known_as = request.known_as or app.settings.default_conversation_id
     if not app.settings.enable_conversations:
         known_as = ""
@@ -151,13 +158,17 @@ def forget_me() -> Response[Any]:
 
 @routes.patch("/conversation/<conversation_id>")
 def change_listing(conversation_id: str) -> Response[Any]:
+    from copilotedge import rest_requests
+
     app, _, conversation_id = _conversation(conversation_id, "own")
-    marks = requests.parse_marks(_body(), app.settings)
+    marks = rest_requests.parse_marks(_body(), app.settings)
     return _json(200, rest_shapes.listed(app.settings, app.run(app.users.change(conversation_id, marks))))
 
 
 @routes.get("/conversation/<conversation_id>/export")
 def export(conversation_id: str) -> Response[Any]:
+    from copilotedge import exports
+
     app, known_as, conversation_id = _conversation(conversation_id, "read")
     query = routes.current_event.query_string_parameters or {}
     form = exports.format_of(query.get("format"))
@@ -184,8 +195,10 @@ def read_messages(conversation_id: str) -> Response[Any]:
 
 @routes.post("/conversation/<conversation_id>/messages")
 def append_message(conversation_id: str) -> Response[Any]:
+    from copilotedge import rest_requests
+
     app, _, conversation_id = _conversation(conversation_id, "write")
-    request = requests.parse_append(_body(), app.settings)
+    request = rest_requests.parse_append(_body(), app.settings)
     appended = app.run(
         app.conversations.append(conversation_id, request.role, request.content, request.tokens, _user())
     )
@@ -219,8 +232,10 @@ def read_state(conversation_id: str) -> Response[Any]:
 
 @routes.put("/conversation/<conversation_id>/state")
 def update_state(conversation_id: str) -> Response[Any]:
+    from copilotedge import rest_requests
+
     app, known_as, conversation_id = _conversation(conversation_id, "write")
-    update = requests.parse_state_update(_body(), app.settings)
+    update = rest_requests.parse_state_update(_body(), app.settings)
 
     def apply(stored: ConversationSettings) -> ConversationSettings:
         return replace(
@@ -247,8 +262,10 @@ def read_members(conversation_id: str) -> Response[Any]:
 
 @routes.put("/conversation/<conversation_id>/members")
 def share(conversation_id: str) -> Response[Any]:
+    from copilotedge import rest_requests
+
     app, known_as, conversation_id = _conversation(conversation_id, "own")
-    members = requests.parse_members(_body(), app.settings)
+    members = rest_requests.parse_members(_body(), app.settings)
     app.run(app.sockets.share(conversation_id, members))
     return _json(200, rest_shapes.members(known_as, conversation_id, members))
 
@@ -263,6 +280,8 @@ def delete(conversation_id: str) -> Response[Any]:
 
 @routes.not_found
 def unknown_route(_: NotFoundError) -> Response[Any]:
+    from copilotedge import openapi
+
     allowed = openapi.methods_of(routes.current_event.path, _app().settings)
     if allowed and routes.current_event.http_method not in allowed:
         return _refuse(MethodNotAllowed("This route has no such method.", allowed=allowed))

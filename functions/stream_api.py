@@ -10,5 +10,7 @@ from streaming.shell import compose
 
 
 def app() -> Starlette:
-    """For ``uvicorn --factory``, which calls it once a process."""
+    """Made once a process, before the first request (see ``start``)."""
+    entrance().prepare_to_identify()
+    application().prepare("replies", "door")
     return compose(application(), entrance())

@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from copilotedge import correlation, parcels
 from copilotedge.wiring import Application, application, now
 
 MARGIN_MS = 15_000
@@ -13,7 +14,8 @@ MARGIN_MS = 15_000
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    handle(application(), event, context)
+    with correlation.work():
+        handle(application(), event, context)
 
 
 def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> None:
@@ -22,16 +24,16 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
     The turn that is claimed need not be the event's any more: a worker that died may have begun the next one.
 
     Events: ``{"action": "forget_user", "user"}``; and with a ``conversationId``
-    ``{"action": "run_turn", "turnId", "connectionId"?, "tokenExpires"?}``, ``{"action": "stand_by"}``,
-    ``{"action": "sweep"}`` and ``{"action": "entitle"}``. Raises on anything unforeseen, for Lambda to repeat the
-    event; doing the same twice is harmless.
+    ``{"action": "run_turn", "turnId", "connectionId"?, "tokenExpires"?, "begun"?}`` (see ``parcels``),
+    ``{"action": "stand_by"}``, ``{"action": "sweep"}`` and ``{"action": "entitle"}``. Raises on anything unforeseen,
+    for Lambda to repeat the event; doing the same twice is harmless.
     """
     if event["action"] == "forget_user":
         app.log.info("user_forgotten", conversations=app.run(app.users.forget(event["user"])))
         return
     conversation_id = event["conversationId"]
     if event["action"] == "sweep":
-        deleted = app.run(app.store.sweep(conversation_id))
+        deleted = app.run(app.store.sweep(conversation_id)).deleted
         app.log.info("swept", conversation_id=conversation_id, deleted=deleted)
         return
     if event["action"] == "entitle":
@@ -45,7 +47,9 @@ def handle(app: Application, event: dict[str, Any], context: LambdaContext) -> N
 
 
 async def _run_turn(app: Application, event: dict[str, Any], holder: str, deadline: int) -> None:
-    run = await app.runner.claim(event["conversationId"], holder)
+    correlation.follow(event["turnId"])
+    begun = parcels.unpack(event["begun"]) if "begun" in event else None
+    run = await app.runner.claim(event["conversationId"], holder, begun)
     if run is None:
         app.log.info("turn_not_claimed", conversation_id=event["conversationId"], turn_id=event["turnId"])
         await app.sockets.retell(event["conversationId"], event["turnId"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from copilotedge import correlation
 from copilotedge.addresses import address_of
 from copilotedge.callers import caller
 from copilotedge.errors import CopilotEdgeError, Forbidden, Unauthenticated
@@ -14,7 +15,8 @@ from copilotedge.wiring import Application, application, now
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    return handle(application(), event)
+    with correlation.work():
+        return handle(application(), event)
 
 
 def handle(app: Application, event: dict[str, Any]) -> dict[str, Any]:

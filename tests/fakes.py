@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from copilotedge.adapters.cloudwatch import METRICS
 from copilotedge.caching import Caching
 from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
@@ -16,8 +17,8 @@ from copilotedge.errors import StoreUnavailable, Unauthenticated
 from copilotedge.exports import Exports
 from copilotedge.identity import Identity
 from copilotedge.limits import Limits
-from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, TextDelta, ToolCallDelta, Usage
-from copilotedge.ports import Clock, ConversationStore
+from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, Snapshot, TextDelta, ToolCallDelta, Usage
+from copilotedge.ports import Amount, Clock, ConversationStore, UsageStore
 from copilotedge.prices import Prices
 from copilotedge.replies import Replies
 from copilotedge.settings import Settings
@@ -111,18 +112,25 @@ class FakeGateway:
 
 @dataclass
 class FakeWaker:
-    """Remembers who was woken; ``pending`` are the turns to run."""
+    """Remembers who was woken; ``pending`` are the turns to run, ``begun`` what came along with each."""
 
     pending: list[tuple[str, str, str]] = field(default_factory=list)
+    begun: dict[str, Snapshot | None] = field(default_factory=dict)
     standing_by: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     to_entitle: list[str] = field(default_factory=list)
 
     async def run_turn(
-        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+        self,
+        conversation_id: str,
+        turn_id: str,
+        connection_id: str = "",
+        token_expires: int = 0,
+        begun: Snapshot | None = None,
     ) -> None:
         self.pending.append((conversation_id, turn_id, connection_id))
+        self.begun[turn_id] = begun
 
     async def stand_by(self, conversation_id: str) -> None:
         self.standing_by.append(conversation_id)
@@ -169,22 +177,33 @@ class FakeTokens:
 class FakeMetrics:
     """Keeps each count: its amounts, with its dimensions beside them."""
 
-    counts: list[dict[str, float | str]] = field(default_factory=list)
+    counts: list[dict[str, Amount | str]] = field(default_factory=list)
 
-    def count(self, amounts: Mapping[str, float], **dimensions: str) -> None:
+    def count(self, amounts: Mapping[str, Amount], **dimensions: str) -> None:
+        unknown = amounts.keys() - METRICS.keys()
+        assert not unknown, f"no metrics: {unknown}"
         self.counts.append({**amounts, **dimensions})
 
+    def values(self, name: str) -> list[Any]:
+        """In their order."""
+        return [count[name] for count in self.counts if name in count]
+
     def sum(self, name: str) -> float:
-        return sum(float(count.get(name, 0)) for count in self.counts)
+        return sum(map(float, self.values(name)))
 
 
 class World:
     """The whole core over the fakes, put together as ``wiring`` does with the real ones.
 
-    ``store`` makes another store than the one in memory, from the world's clock.
+    ``store`` makes another store than the one in memory, from the world's clock; ``usage`` likewise.
     """
 
-    def __init__(self, store: Callable[[Clock], ConversationStore] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        store: Callable[[Clock], ConversationStore] | None = None,
+        usage: Callable[[Clock], UsageStore] | None = None,
+        **settings: Any,
+    ) -> None:
         self.clock = FakeClock()
         self.settings = Settings(**settings)
         self.rules = Rules(
@@ -196,9 +215,9 @@ class World:
         )
         self.store: Any = store(self.clock) if store else MemoryStore(self.clock, self.settings.max_stored_messages)
         self.model, self.gateway, self.waker, self.log = FakeModel(), FakeGateway(), FakeWaker(), FakeLog()
-        self.usage = MemoryUsage(self.clock, self.store)
-        self.limits = Limits(self.usage, self.settings, self.clock)
+        self.usage: Any = usage(self.clock) if usage else MemoryUsage(self.clock, self.store)
         self.metrics, self.answers = FakeMetrics(), MemoryAnswerCache(self.clock)
+        self.limits = Limits(self.usage, self.settings, self.clock, self.metrics)
         self.caching = Caching(self.answers, self.settings, self.metrics, self.log)
         self.charges = Charges(self.limits, Prices.published(self.settings.price_table), self.metrics, self.log)
         window = self.settings.snapshot_messages
@@ -262,7 +281,8 @@ class World:
         """Run every turn that a worker was woken for, one after the other."""
         while self.waker.pending:
             conversation_id, turn_id, connection_id = self.waker.pending.pop(0)
-            run = await self.runner.claim(conversation_id, f"worker-{turn_id[:4]}")
+            begun = self.waker.begun.pop(turn_id, None)
+            run = await self.runner.claim(conversation_id, f"worker-{turn_id[:4]}", begun)
             await self.runner.serve(run, self.deadline, connection_id)
 
     async def log_of(self, conversation_id: str = "c1") -> list[tuple[str, str, str]]:

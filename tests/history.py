@@ -24,7 +24,8 @@ class Observed:
     ``log`` has the messages as ``GET .../messages`` gives them, after everything has come to rest. ``sockets`` are the
     frames of each connection. ``sent`` are the message ids each sender sent, in its order of sending, ``withdrawn``
     those that may be missing from the log (taken off the queue, cleared, or refused). ``attentive`` sockets were open
-    to the end, so from the first message that they heard on they must have heard them all.
+    to the end, so from the first message that they heard on they must have heard them all. ``repeated`` are the message
+    ids that were sent more than once.
     """
 
     log: list[Entry] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Observed:
     sent: dict[str, list[str]] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     attentive: set[str] = field(default_factory=set)
+    repeated: set[str] = field(default_factory=set)
 
 
 def check(observed: Observed) -> list[str]:
@@ -121,14 +123,17 @@ def _was_replaced_later(observed: Observed, seq: int) -> bool:
 def _sockets_saw_the_log_in_order(observed: Observed) -> Iterator[str]:
     """Repeats are allowed; what is new has to come in the log's order.
 
-    From ``resume`` to ``resumed`` a socket hears missed messages and live ones mixed.
+    From ``resume`` to ``resumed`` a socket hears missed messages and live ones mixed. A message that was repeated is
+    told again with its answer, which may be what the socket had missed of an earlier turn.
     """
     newest: dict[str, int] = defaultdict(int)
+    told_again = {entry["turnId"] for entry in observed.log if entry["messageId"] in observed.repeated}
     seen = {name: _known_before(frames) for name, frames in observed.sockets.items()}
     mixed = {name: _heard_while_resuming(frames) for name, frames in observed.sockets.items()}
     for name, frame in _chats(observed):
         seq = frame["metadata"]["seq"]
-        if id(frame) not in mixed[name] and seq not in seen[name] and seq < newest[name]:
+        late = seq not in seen[name] and seq < newest[name]
+        if late and id(frame) not in mixed[name] and frame["metadata"].get("turnId") not in told_again:
             yield f"{name} was shown {seq} after {newest[name]}"
         seen[name].add(seq)
         newest[name] = max(newest[name], seq)

@@ -8,6 +8,7 @@ from copilotedge.addresses import address_of_key
 from copilotedge.errors import ReceiptExists, StateChanged
 from copilotedge.listings import Relisting, relisting
 from copilotedge.models import (
+    Audience,
     Change,
     Connection,
     ConversationSettings,
@@ -19,6 +20,7 @@ from copilotedge.models import (
     Receipt,
     Snapshot,
     State,
+    Swept,
 )
 from copilotedge.ports import Clock
 from copilotedge.transitions import LIST_EVERY_MS
@@ -62,12 +64,16 @@ class MemoryStore:
             settings=of.settings if of.settings_life == state.life else ConversationSettings(),
             queue=tuple(of.queue[place] for place in sorted(of.queue) if of.queue[place].epoch == state.epoch),
             messages=tuple(log[-messages:] if messages else ()),
+            connections=await self.connections(conversation_id),
         )
 
     async def state(self, conversation_id: str) -> State | None:
         self.requests += 1
         state = self._of(conversation_id).state
         return None if state is None or state.is_expired(self._clock()) else state
+
+    async def audience(self, conversation_id: str) -> Audience:
+        return Audience(await self.state(conversation_id), await self.connections(conversation_id))
 
     async def messages(
         self, conversation_id: str, epoch: str, *, after: int, before: int, limit: int, newest: bool
@@ -123,16 +129,17 @@ class MemoryStore:
         of.listing = replace(of.listing, model_title=title)
         return of.listing
 
-    async def sweep(self, conversation_id: str) -> int:
+    async def sweep(self, conversation_id: str) -> Swept:
         of, state = self._of(conversation_id), await self.state(conversation_id)
-        before = of.size
+        before, messages = of.size, of.messages
         epoch, floor = (state.epoch, state.seq - self._max_stored) if state else ("", 0)
         of.messages = {key: m for key, m in of.messages.items() if key[0] == epoch and key[1] > floor}
         of.queue = {place: queued for place, queued in of.queue.items() if queued.epoch == epoch}
         of.receipts = {name: receipt for name, receipt in of.receipts.items() if receipt.epoch == epoch}
         of.connections = of.connections if state else {}
         of.drafts = {key: kept for key, kept in of.drafts.items() if kept[0] == epoch}
-        return before - of.size
+        gone = [message.timestamp for key, message in messages.items() if key not in of.messages]
+        return Swept(before - of.size, max(gone, default=0))
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
         listed = self._of(conversation_id).connections

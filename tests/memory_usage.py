@@ -18,6 +18,7 @@ class MemoryUsage:
         self._store = store
         self._messages: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._tokens: Counter[tuple[str, int]] = Counter()
+        self._daily: Counter[tuple[str, int]] = Counter()
         self._sockets: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.requests = 0
 
@@ -25,7 +26,9 @@ class MemoryUsage:
         self.requests += 1
         counted = self._messages[user]
         counted[slot] += 1
-        return Tally({n: count for n, count in counted.items() if n >= oldest and count}, self._tokens[user, day])
+        self._daily[user, day] += 1
+        messages = {n: count for n, count in counted.items() if n >= oldest and count}
+        return Tally(messages, self._tokens[user, day], is_first_today=self._daily[user, day] == 1)
 
     async def give_back(self, user: str, slot: int, day: int) -> None:
         self.requests += 1

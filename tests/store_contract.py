@@ -8,6 +8,7 @@ import pytest
 
 from copilotedge.errors import ReceiptExists, StateChanged
 from copilotedge.models import (
+    Audience,
     Change,
     Connection,
     ConversationSettings,
@@ -20,6 +21,7 @@ from copilotedge.models import (
     Resume,
     Snapshot,
     State,
+    Swept,
     ToolCall,
     Turn,
 )
@@ -124,7 +126,7 @@ async def test_a_new_life_sees_nothing_of_the_one_before(store, clock):
     clock.now = state.expires_at * 1000
     reborn = born(RULES, clock.now)
     await put(store, reborn)
-    assert await store.snapshot("c", 10) == Snapshot(reborn)
+    assert await store.snapshot("c", 10) == Snapshot(reborn, connections=())
 
 
 async def test_settings_are_kept_as_long_as_the_life(store):
@@ -191,7 +193,9 @@ async def test_a_sweep_of_an_ended_conversation_deletes_all_of_it(store):
     await store.connect("c", Connection("socket"))
     await store.write_draft("c", state.epoch, Draft("t", 1, 0, "text"))
     await store.commit("c", Change(state, next_state(state), removes_state=True))
-    assert await store.sweep("c") == 6
+    swept = await store.sweep("c")
+    assert swept.deleted == 6 and swept.last_message_at > 0
+    assert await store.sweep("c") == Swept(0)
     assert await store.drafts("c", "t", 1, 0) == ()
     assert await store.connections("c") == ()
     assert await store.receipt("c", "id") is None
@@ -201,7 +205,7 @@ async def test_a_sweep_of_an_ended_conversation_deletes_all_of_it(store):
 async def test_a_sweep_spares_what_the_log_still_shows(store):
     state = await put(store, first(seq=12, message_count=12), *(message(seq) for seq in range(1, 13)))
     await store.connect("c", Connection("socket"))
-    assert await store.sweep("c") == 2
+    assert (await store.sweep("c")).deleted == 2
     kept = await store.messages("c", state.epoch, after=0, before=99, limit=99, newest=False)
     assert [entry.seq for entry in kept] == list(range(3, 13))
     assert len(await store.connections("c")) == 1
@@ -225,6 +229,30 @@ async def test_connections_are_listed_until_they_leave(store):
     assert set(await store.connections("c")) == {one, two}
     await store.disconnect("c", "one")
     assert await store.connections("c") == (two,)
+
+
+async def test_one_read_tells_who_is_there_and_what_was_said(store):
+    state = await put(store, first(seq=1, message_count=1), message(1))
+    one, two = Connection("one", "alice", START), Connection("two", "bob", START, Resume("n", "t", 7))
+    for connection in (one, two):
+        await store.connect("c", connection)
+    seen = await store.snapshot("c", 10)
+    assert (seen.state, set(seen.connections or ()), len(seen.messages)) == (state, {one, two}, 1)
+    audience = await store.audience("c")
+    assert (audience.state, set(audience.connections)) == (state, {one, two})
+
+
+async def test_sockets_can_be_there_before_a_conversation(store):
+    await store.connect("c", Connection("one"))
+    assert await store.snapshot("c", 10) == Snapshot()
+    assert await store.audience("c") == Audience(None, (Connection("one"),))
+
+
+async def test_more_sockets_than_a_request_reads_are_all_seen(store):
+    await put(store, first(seq=0, message_count=0))
+    for number in range(30):
+        await store.connect("c", Connection(f"{number}"))
+    assert len((await store.snapshot("c", 2)).connections or ()) == 30
 
 
 async def test_a_socket_that_is_listed_anew_keeps_its_wish(store):

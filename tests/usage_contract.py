@@ -15,7 +15,19 @@ async def take(usage: UsageStore, slot: int = SLOT, user: str = "alice") -> Tall
 
 
 async def test_the_first_message_is_the_only_one(usage):
-    assert await take(usage) == Tally({SLOT: 1}, 0)
+    assert await take(usage) == Tally({SLOT: 1}, 0, is_first_today=True)
+
+
+async def test_only_the_first_message_of_a_day_is_its_first(usage):
+    told = [(await usage.take("alice", slot, slot - 12, DAY)).is_first_today for slot in (SLOT, SLOT, SLOT + 1)]
+    assert told == [True, False, False]
+    assert (await usage.take("alice", SLOT + 2, SLOT - 10, DAY + 1)).is_first_today
+
+
+async def test_a_message_that_was_given_back_was_still_the_first(usage):
+    await take(usage)
+    await usage.give_back("alice", SLOT, DAY)
+    assert not (await take(usage)).is_first_today
 
 
 async def test_each_message_tells_all_that_came_before(usage):
@@ -65,7 +77,7 @@ async def test_however_long_users_come_and_go_their_counts_are_right(usage):
 async def test_users_are_counted_apart(usage):
     await take(usage, user="bob")
     await usage.spend("bob", DAY, 9)
-    assert await take(usage) == Tally({SLOT: 1}, 0)
+    assert await take(usage) == Tally({SLOT: 1}, 0, is_first_today=True)
 
 
 async def test_tokens_are_told_with_the_next_message(usage):

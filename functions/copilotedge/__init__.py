@@ -2,5 +2,5 @@
 
 Arrows point one way::
 
-    handlers -> wiring -> adapters -> core (turns, conversations, broadcast, ...) -> ports -> models, errors
+    handlers -> wiring -> adapters -> core (turns, conversations, broadcast, ...) -> ports -> models, errors -> values
 """

@@ -8,11 +8,11 @@ its key, ``<owner>/<id>``; only the edges translate. An id has neither ``~`` nor
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 
 from copilotedge.errors import InvalidRequest
 from copilotedge.identity import USER
-from copilotedge.requests import check_conversation_id
+from copilotedge.ids import check_conversation_id
+from copilotedge.values import dataclass
 
 FOR_ONE_RESPONSE = "resp_"
 """Ids of conversations that nobody has named begin so."""

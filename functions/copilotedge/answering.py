@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from copilotedge.caching import CacheUse
 from copilotedge.limits import UNLIMITED, Quota
 from copilotedge.models import MessageStatus, ToolCall, ToolCallDelta, Usage
+from copilotedge.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class Channel:
     """The sockets of one conversation, as the holder of its turn speaks to them.
 
     Frames sent before the sockets are known wait for them. Each socket has an outbox and a task of its own. What has
-    not been posted when ``may_speak`` turns false is dropped: another process has the word then.
+    not been posted when ``may_speak`` turns false is dropped: another process has the word then. ``failures`` counts
+    how often a socket that is there took no more.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Channel:
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
         self._posted = 0
+        self.failures = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.may_speak: Callable[[], bool] = lambda: True
@@ -140,6 +142,7 @@ class Channel:
                 return True
             await self._store.disconnect(self._conversation_id, connection_id)
         except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
+            self.failures += 1
             self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
         return False
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import field
 
 from copilotedge import prompts
-from copilotedge.errors import StoreUnavailable
+from copilotedge.errors import ModelError, ModelRequestRejected, StoreUnavailable
 from copilotedge.limits import Limits
 from copilotedge.models import ModelRequest, Usage
 from copilotedge.ports import Log, Metrics
 from copilotedge.prices import Prices, dollars
+from copilotedge.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,10 @@ class Charge:
 
 
 class Charges:
-    """Stateless: one instance serves all users."""
+    """Stateless: one instance serves all users.
+
+    A request that no model could take (a made-up name, too many words) is no failure of the model's: counted apart.
+    """
 
     def __init__(self, limits: Limits, prices: Prices, metrics: Metrics, log: Log) -> None:
         self._limits = limits
@@ -44,9 +49,22 @@ class Charges:
             self._log.error("charge_failed", error=exc.code)
         return charge
 
-    def count_turn(self, verdict: str) -> None:
-        """How an answer ended, one of few ways."""
-        self._metrics.count({"Turns": 1}, verdict=verdict)
+    def count_turn(self, verdict: str, amounts: Mapping[str, float], error: ModelError | None = None) -> None:
+        """How an answer ended, one of few ways, what went wrong with the model, and other ``amounts`` of its turn."""
+        if error is None:
+            self._metrics.count({"Turns": 1, **amounts}, verdict=verdict)
+            return
+        blamed = "ModelRejections" if isinstance(error, ModelRequestRejected) else "ModelFailures"
+        self._metrics.count({"Turns": 1, **amounts, blamed: 1}, verdict=verdict, code=error.code)
+
+    def count_post_failures(self, sockets: int) -> None:
+        """Sockets that are there and took a frame no more."""
+        if sockets:
+            self._metrics.count({"PostFailures": sockets})
+
+    def count_takeover(self) -> None:
+        """Somebody goes on with a turn whose holder has let its lease run out."""
+        self._metrics.count({"LeaseTakeovers": 1})
 
     def _count(self, charge: Charge, model: str) -> None:
         """Clients may name any model; those without a price are counted together."""

@@ -32,7 +32,7 @@ from copilotedge.models import (
 )
 from copilotedge.outcomes import Appended, Cancelled, Cleared, Outcome, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Log, Waker
-from copilotedge.runs import run_of
+from copilotedge.runs import Run, run_of
 from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
 
 MAX_LOST_RACES = 100
@@ -113,10 +113,10 @@ class Conversations:
         await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
         return replace(_submitted(conversation_id, submission, outcome, snapshot), quota=await admitted)
 
-    async def wake(self, conversation_id: str, turn_id: str, connection: Connection | None = None) -> None:
-        """Have the turn run; ``connection`` hears it."""
-        heard_by = (connection.connection_id, connection.token_expires) if connection else ()
-        await self._waker.run_turn(conversation_id, turn_id, *heard_by)
+    async def wake(self, conversation_id: str, taken: Submitted, connection: Connection | None = None) -> None:
+        """Have the turn run that ``taken`` began; ``connection`` hears it."""
+        heard_by = (connection.connection_id, connection.token_expires) if connection else ("", 0)
+        await self._waker.run_turn(conversation_id, taken.turn_id, *heard_by, taken.begun)
 
     async def regenerate(self, conversation_id: str, user: str = "", holder: str = "") -> Submitted:
         """Begin a turn that answers the last question once more. Raises ``Conflict`` and ``LimitExceeded``."""
@@ -128,8 +128,8 @@ class Conversations:
 
         async with admission(self._limits, user) as admitted:
             began, _, snapshot = await self._swap(conversation_id, decide, admitted)
-        run = run_of(conversation_id, snapshot, began.change) if holder else None
-        return Submitted(turn_id, began.turn.message_id, run=run)
+        run = run_of(conversation_id, snapshot, began.change)
+        return _begun(run, began.turn.message_id)
 
     async def cancel(self, conversation_id: str, message_id: str = "") -> Cancelled:
         """Stop the running turn, or take the waiting message ``message_id`` off the queue."""
@@ -383,11 +383,18 @@ def _submitted(
 ) -> Submitted:
     message_id = submission.message_id
     if isinstance(outcome, Began):
-        run = run_of(conversation_id, snapshot, outcome.change) if submission.holder else None
-        return Submitted(outcome.turn.turn_id, message_id, run=run)
+        return _begun(run_of(conversation_id, snapshot, outcome.change), message_id)
     if isinstance(outcome, Queued):
         return Submitted(outcome.turn_id, message_id, position=outcome.position)
     return Submitted(outcome.turn_id, message_id, repeated=True)
+
+
+def _begun(run: Run, message_id: str) -> Submitted:
+    """For who holds the turn, or who wakes a worker for it."""
+    if run.turn.holder:
+        return Submitted(run.turn.turn_id, message_id, run=run)
+    begun = Snapshot(run.state, run.settings, (), run.messages, run.connections)
+    return Submitted(run.turn.turn_id, message_id, begun=begun)
 
 
 def _cleared(change: Change | None) -> Cleared:

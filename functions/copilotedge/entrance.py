@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING
 
-import boto3
-
+from copilotedge.adapters import aws
 from copilotedge.adapters.secrets_manager import Secret
-from copilotedge.adapters.tokens.claims import Claims
-from copilotedge.adapters.tokens.shared_key import SharedKeyTokens
 from copilotedge.errors import StoreUnavailable, Unauthenticated
 from copilotedge.identity import ANONYMOUS, Identity
-from copilotedge.ports import Tokens
-from copilotedge.runtime import Runtime, aws_config, now
+from copilotedge.runtime import Runtime, now
 from copilotedge.settings import Settings
+
+if TYPE_CHECKING:
+    from copilotedge.adapters.tokens.claims import Claims
+    from copilotedge.ports import Tokens
 
 
 class Entrance(Runtime):
     """For the authorizer and the stream API. Reading keys fails before the gateway gives up, at 10 s."""
+
+    def prepare_to_identify(self) -> None:
+        """Makes what that takes in this mode."""
+        self.prepare(*([] if self.settings.auth_mode == "none" else ["tokens"]))
 
     async def identify(self, token: str) -> Identity:
         """Whose token it is; "" is none. Raises ``Unauthenticated`` with the reason, and ``StoreUnavailable``."""
@@ -31,6 +36,8 @@ class Entrance(Runtime):
     @cached_property
     def tokens(self) -> Tokens:
         """Raises ``ValueError`` for settings with which nobody could be let in."""
+        from copilotedge.adapters.tokens.claims import Claims
+
         claims = Claims(self.settings.token_issuer, self.settings.token_audience)
         if self.settings.auth_mode == "jwt":
             return self._shared_key_tokens(claims)
@@ -39,7 +46,9 @@ class Entrance(Runtime):
         raise ValueError("AUTH_MODE must be jwt, oidc or none")
 
     def _shared_key_tokens(self, claims: Claims) -> Tokens:
-        client = boto3.client("secretsmanager", config=aws_config(read_timeout=2, attempts=2))
+        from copilotedge.adapters.tokens.shared_key import SharedKeyTokens
+
+        client = aws.client("secretsmanager", read_timeout=2, attempts=2)
         secret = Secret(client, self.settings.signing_keys_secret_arn, StoreUnavailable)
         return SharedKeyTokens(partial(secret, refresh=True), claims, now, self.log)
 

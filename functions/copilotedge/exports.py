@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from copilotedge.errors import Conflict, InvalidRequest, NotFound
 from copilotedge.models import Message, State
 from copilotedge.prices import dollars
 from copilotedge.users import Users, living
+from copilotedge.values import dataclass
 
 MAX_BYTES = 5_000_000
 """Of the messages, as Lambda hands them on: a JSON string in ASCII. It may be 6 MB (quotas page of Lambda)."""

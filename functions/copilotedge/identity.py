@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from copilotedge.values import dataclass
 
 USER = re.compile(r"[\x21-\x7e]{1,128}")
 """Users, as a token's ``sub`` names them: visible ASCII. Match it whole (``fullmatch``)."""

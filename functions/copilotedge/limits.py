@@ -9,15 +9,15 @@ Tokens are known when an answer is there, so what was admitted before may pass t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import accumulate
 
 from copilotedge.errors import LimitExceeded, StoreUnavailable
-from copilotedge.ports import EVERYBODY, Clock, UsageStore
+from copilotedge.ports import EVERYBODY, Clock, Metrics, UsageStore
 from copilotedge.settings import Settings
 from copilotedge.transitions import new_id
+from copilotedge.values import dataclass
 
 SLOT_MS = 5_000
 SLOTS = 13
@@ -44,12 +44,13 @@ UNLIMITED = Quota()
 
 
 class Limits:
-    """A limit of 0 is none, and costs no request."""
+    """A limit of 0 is none, and costs no request. Refusals are counted, and users by the first message of their day."""
 
-    def __init__(self, usage: UsageStore, settings: Settings, clock: Clock) -> None:
+    def __init__(self, usage: UsageStore, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._usage = usage
         self._settings = settings
         self._clock = clock
+        self._metrics = metrics
         self._total, self._total_until = 0, 0
 
     async def admit_message(self, user: str) -> Quota:
@@ -58,11 +59,12 @@ class Limits:
         One request; where everybody's tokens are limited too, another one every 5 s. A refusal takes one more.
         """
         now = self._clock()
-        await self._check_total(now)
-        if self._settings.rate_limit_per_minute:
-            return await self._take(user, now)
-        await self._check_own(user, now)
-        return Quota()
+        with self._counted():
+            await self._check_total(now)
+            if self._settings.rate_limit_per_minute:
+                return await self._take(user, now)
+            await self._check_own(user, now)
+            return Quota()
 
     async def check_budget(self, user: str) -> None:
         """Whether a model may be asked at this user's expense; raises ``LimitExceeded`` (``token_budget_spent``)."""
@@ -85,9 +87,10 @@ class Limits:
         come at the same moment for the last place all may be refused; a conversation may get one too many of them.
         """
         most = self._settings.max_sockets_per_conversation
-        if most and await self._usage.sockets_of_conversation(conversation_id) >= most:
-            raise _too_many_sockets("This conversation has", most)
-        await self._count_socket(user, connection_id, token_expires)
+        with self._counted():
+            if most and await self._usage.sockets_of_conversation(conversation_id) >= most:
+                raise _too_many_sockets("This conversation has", most)
+            await self._count_socket(user, connection_id, token_expires)
 
     async def release_socket(self, user: str, connection_id: str) -> None:
         if self._settings.max_sockets_per_user:
@@ -100,12 +103,21 @@ class Limits:
         It counts while the block lasts; where its process dies, until ``until`` (ms).
         """
         reader = READER + new_id()
-        await self._count_socket(user, reader, until)
+        with self._counted():
+            await self._count_socket(user, reader, until)
         try:
             yield
         finally:
             with suppress(StoreUnavailable):
                 await self.release_socket(user, reader)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except LimitExceeded as exc:
+            self._metrics.count({"Refusals": 1}, code=exc.code)
+            raise
 
     async def _count_socket(self, user: str, connection_id: str, ends: int) -> None:
         most = self._settings.max_sockets_per_user
@@ -120,6 +132,8 @@ class Limits:
     async def _take(self, user: str, now: int) -> Quota:
         slot = now // SLOT_MS
         tally = await self._usage.take(user, slot, slot - SLOTS + 1, _day(now))
+        if tally.is_first_today:
+            self._metrics.count({"ActiveUsers": 1})
         try:
             if self._settings.tokens_per_day:
                 _check_tokens(tally.tokens, self._settings.tokens_per_day, now, "You have")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from copilotedge.models import Change
+from copilotedge.values import dataclass
 
 WORDS_CHARACTERS = 60
 MAX_TITLE_CHARACTERS = 200

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from copilotedge.values import dataclass
 
 Role = Literal["user", "assistant", "system", "tool"]
 MemberRole = Literal["read", "write"]
@@ -72,6 +74,7 @@ class Turn:
     the turn's words or commit its answer, and only before ``lease_until``. ``closing`` is set by a clear: the holder
     announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again. With
     ``has_standby`` a worker waits beside the holder, in case it dies. ``user`` asked, and is charged for the answer.
+    It ``began_at`` (ms) the moment when its question entered the log; 0 where nobody wrote that down.
     """
 
     turn_id: str
@@ -89,6 +92,7 @@ class Turn:
     temperature: float | None = None
     max_tokens: int | None = None
     user: str = ""
+    began_at: int = 0
 
     def is_held(self, now: int) -> bool:
         return self.lease_until > now
@@ -101,7 +105,7 @@ class State:
     ``life`` names one life of the conversation (birth to expiry or deletion), ``epoch`` one span between two clears;
     both are time-ordered, and ``epoch`` is part of every message's key. ``nonce`` names the write that made this
     version, so that a writer whose connection broke can tell whether it was its own. ``expires_at`` is in seconds, as
-    DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen to a running turn. Until
+    DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen. Until
     ``voice_until`` the holder of the turn before may still be posting its last frames. ``members`` are the users that
     the owner shares it with. ``listed_at`` is when it was last written into its owner's list of conversations. Until
     ``followed_until`` somebody reads the running answer over HTTP, so its holder keeps drafts of it. ``total_cost`` is
@@ -164,13 +168,23 @@ class QueuedMessage:
 class Snapshot:
     """A conversation as one strongly consistent read saw it: newest messages only, oldest first.
 
-    ``state`` is None where the conversation does not exist, was deleted, or is past its expiry.
+    ``state`` is None where the conversation does not exist, was deleted, or is past its expiry. ``connections`` are its
+    sockets, at least those that ``state`` counts among its listeners; None where nobody has looked.
     """
 
     state: State | None = None
     settings: ConversationSettings = ConversationSettings()
     queue: tuple[QueuedMessage, ...] = ()
     messages: tuple[Message, ...] = ()
+    connections: tuple[Connection, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is there, as one strongly consistent read saw it; of ``state`` and ``connections`` see ``Snapshot``."""
+
+    state: State | None
+    connections: tuple[Connection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +251,20 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """How many items were deleted, and when the newest message among them was written (ms; 0: there was none)."""
+
+    deleted: int
+    last_message_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
-    """What a user has used: messages, slot by slot, and the day's tokens."""
+    """What a user has used: messages, slot by slot, and the day's tokens; whether this was the day's first message."""
 
     messages: Mapping[int, int]
     tokens: int = 0
+    is_first_today: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,10 @@ from pydantic import BaseModel
 
 from copilotedge import openapi_shapes as shapes
 from copilotedge.exports import FORMATS
+from copilotedge.ids import CONVERSATION_ID, MESSAGE_ID
 from copilotedge.openai.chat_requests import ChatRequest
-from copilotedge.requests import (
-    CONVERSATION_ID,
-    DEFAULT_PAGE,
-    MAX_COUNT,
-    MAX_SEARCH_CHARACTERS,
-    MESSAGE_ID,
-    AppendRequest,
-    ListingUpdate,
-    MembersUpdate,
-    StateUpdate,
-)
+from copilotedge.requests import DEFAULT_PAGE, MAX_COUNT, MAX_SEARCH_CHARACTERS
+from copilotedge.rest_requests import AppendRequest, ListingUpdate, MembersUpdate, StateUpdate
 from copilotedge.settings import Settings
 
 Operation = dict[str, Any]
@@ -48,6 +40,10 @@ _TAKEN = {
     "X-Cost-Usd": {
         "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9]{9}$"},
         "description": "What they cost; left out where the model's price is not known.",
+    },
+    "X-Correlation-Id": {
+        "schema": {"type": "string"},
+        "description": "The turn's id, which every line of the log about it has.",
     },
     "X-Cache": {
         "schema": {"enum": ["HIT", "MISS"]},

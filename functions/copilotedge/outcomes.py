@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from copilotedge.limits import UNLIMITED, Quota
-from copilotedge.models import Message, QueuedMessage, State, Turn
+from copilotedge.models import Message, QueuedMessage, Snapshot, State, Turn
 from copilotedge.runs import Run
+from copilotedge.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Page:
 class Submitted:
     """A message that was taken. ``run`` is set where the caller asked to hold the turn and got it.
 
-    ``quota`` is what its sender may still send.
+    ``begun`` is the conversation with the turn that began, where a worker is to claim it. ``quota`` is what its sender
+    may still send.
     """
 
     turn_id: str
@@ -30,6 +30,7 @@ class Submitted:
     position: int = 0
     repeated: bool = False
     run: Run | None = None
+    begun: Snapshot | None = None
     quota: Quota = UNLIMITED
 
 

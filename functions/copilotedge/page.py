@@ -12,7 +12,6 @@ import gzip
 import json
 import re
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from copilotedge.settings import Settings
+from copilotedge.values import dataclass
 
 SOURCES = Path(__file__).parent.parent / "web"
 

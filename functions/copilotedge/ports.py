@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from copilotedge.identity import Identity
 from copilotedge.models import (
+    Audience,
     CachedAnswer,
     Change,
     Connection,
@@ -19,11 +20,15 @@ from copilotedge.models import (
     Receipt,
     Snapshot,
     State,
+    Swept,
     Tally,
 )
 
 Clock = Callable[[], int]
 """Milliseconds since the epoch."""
+
+Amount = float | Sequence[float]
+"""Of a metric: one value, or up to a hundred that were measured together."""
 
 EVERYBODY = ""
 """The account of the whole stack, where a user is asked for; no user has this name."""
@@ -36,10 +41,14 @@ class ConversationStore(Protocol):
     """
 
     async def snapshot(self, conversation_id: str, messages: int) -> Snapshot:
-        """State, settings, queue and up to ``messages`` newest messages, in one request."""
+        """State, sockets, settings, queue and up to ``messages`` newest messages, in one request."""
         ...
 
     async def state(self, conversation_id: str) -> State | None: ...
+
+    async def audience(self, conversation_id: str) -> Audience:
+        """State and sockets, in one request."""
+        ...
 
     async def messages(
         self, conversation_id: str, epoch: str, *, after: int, before: int, limit: int, newest: bool
@@ -77,8 +86,8 @@ class ConversationStore(Protocol):
         """The entry with this title by a model; None, and nothing is changed, where it has one or the epoch is over."""
         ...
 
-    async def sweep(self, conversation_id: str) -> int:
-        """Delete every item that the conversation can no longer show; returns how many were deleted."""
+    async def sweep(self, conversation_id: str) -> Swept:
+        """Delete every item that the conversation can no longer show."""
         ...
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
@@ -99,6 +108,8 @@ class UsageStore(Protocol):
 
     async def take(self, user: str, slot: int, oldest: int, day: int) -> Tally:
         """Count a message in ``slot``, and tell what is counted since ``oldest``, later slots too.
+
+        Also tells whether it is the first of ``day``.
 
         Slots more than one before ``oldest`` may be forgotten, and the days before ``day``.
         """
@@ -174,11 +185,17 @@ class Waker(Protocol):
     """Asks a worker, durably and asynchronously, to look after a conversation."""
 
     async def run_turn(
-        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+        self,
+        conversation_id: str,
+        turn_id: str,
+        connection_id: str = "",
+        token_expires: int = 0,
+        begun: Snapshot | None = None,
     ) -> None:
         """Claim and run this turn and what waits behind it.
 
-        ``connection_id`` hears it, listed or not, until its token ends (ms; 0: never).
+        ``connection_id`` hears it, listed or not, until its token ends (ms; 0: never). ``begun`` is the conversation as
+        it stood when the turn began, which may save the worker to read it.
         """
         ...
 
@@ -214,9 +231,9 @@ class Log(Protocol):
 class Metrics(Protocol):
     """Numbers for whoever runs the stack."""
 
-    def count(self, amounts: Mapping[str, float], **dimensions: str) -> None:
-        """Add each amount to the metric of its name: in all, and by each dimension.
+    def count(self, amounts: Mapping[str, Amount], **dimensions: str) -> None:
+        """Add each amount to the metric of its name: in all, and by the dimension that the metric has, if any.
 
-        A dimension has few values: never a user, a conversation, or text.
+        A dimension has few values: never a user, a conversation, or text. Makes no request.
         """
         ...

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
 from copilotedge.models import Usage
+from copilotedge.values import dataclass
 
 PUBLISHED = Path(__file__).with_name("prices.json")
 NANODOLLARS = 10**9

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from copilotedge.errors import InvalidRequest, RequestTooLarge
 from copilotedge.models import PromptMessage
 from copilotedge.settings import Settings
+from copilotedge.values import dataclass
 
 OPTIONS = (
     "tools",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from copilotedge import questions, transitions
+from copilotedge import correlation, questions, transitions
 from copilotedge.answering import Answering, Hear, Pending, Reply, finish_reason, nobody
 from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, NotFound, TurnFailed
@@ -91,6 +91,7 @@ class Replies:
         if outcome.is_gone:
             raise NotFound("There is no such message.")
         taken = Submitted(outcome.turn_id, message_id, repeated=True)
+        correlation.follow(taken.turn_id)
         async with AsyncExitStack() as place:
             if not just_asked:
                 await place.enter_async_context(self._limits.reading(user, deadline))
@@ -103,12 +104,13 @@ class Replies:
         questions.check(question, self._settings)
         taken = await self._submit(question, user, conversation_id, arrival, message_id, by_worker=True)
         if not taken.repeated and not taken.position:
-            await self._conversations.wake(conversation_id, taken.turn_id)
+            await self._conversations.wake(conversation_id, taken)
         return taken
 
     async def regenerate(self, user: str, conversation_id: str, deadline: int) -> Answering:
         """Another answer to the last question. Raises ``Conflict`` and ``LimitExceeded``."""
         taken = await self._conversations.regenerate(conversation_id, user, transitions.new_id())
+        correlation.follow(taken.turn_id)
         return self._answering(user, conversation_id, taken, deadline)
 
     async def _listening(
@@ -165,7 +167,9 @@ class Replies:
             options=question.options,
         )
         brought = tuple(message for message in question.history if message.length)
-        return await self._conversations.submit(conversation_id, submission, brought, all_new=question.all_new)
+        taken = await self._conversations.submit(conversation_id, submission, brought, all_new=question.all_new)
+        correlation.follow(taken.turn_id)
+        return taken
 
     async def _answer(
         self, user: str, conversation_id: str, taken: Submitted, deadline: int, hear: Hear | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from copilotedge import frames
@@ -13,7 +13,9 @@ from copilotedge.models import ConversationSettings, MemberRole, State
 from copilotedge.outcomes import Page
 from copilotedge.prices import PricedModel, Prices, dollars
 from copilotedge.settings import Settings
-from copilotedge.users import Entry
+
+if TYPE_CHECKING:
+    from copilotedge.users import Entry
 
 _FIRST = {"api", "conversation", "conversations", "users", "models", "health", "openapi.json"}
 _LAST = {"messages", "clear", "cancel", "state", "members", "export"}

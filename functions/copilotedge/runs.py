@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from copilotedge.answering import Hear, length_of, nobody
 from copilotedge.charges import Charge
 from copilotedge.errors import Fenced, ModelError
+from copilotedge.head_start import HeadStart
 from copilotedge.models import (
     Change,
+    Connection,
     ConversationSettings,
     Message,
     ModelRequest,
@@ -19,6 +21,8 @@ from copilotedge.models import (
     Turn,
     Usage,
 )
+from copilotedge.times import Times
+from copilotedge.values import dataclass
 
 Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "fenced", "out_of_time"]
 
@@ -27,10 +31,12 @@ Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "
 class Run:
     """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
 
-    ``text`` is the answer so far, of which ``sent`` characters have gone out in ``index`` delta frames. ``asked`` is
-    what the model was asked, as long as that has not been charged, and ``charge`` what was. ``drafted`` characters are
-    kept as drafts for readers over HTTP. ``hear`` is told every piece as it comes, if somebody waits for them in this
-    process: ``told`` characters so far, and so many of each of its ``told_calls``.
+    ``connections`` are the sockets that were there when it began, None where that is not known. ``ahead`` is the call
+    of the model, if it began before the turn was claimed. ``text`` is the answer so far, of which ``sent`` characters
+    have gone out in ``index`` delta frames. ``asked`` is what the model was asked, as long as it has not been charged,
+    and ``charge`` what was. ``drafted`` characters are kept as drafts for readers over HTTP. ``hear`` is told every
+    piece as it comes, if somebody waits for them in this process: ``told`` characters so far, and so many of each of
+    its ``told_calls``. ``times`` are for the metrics.
     """
 
     conversation_id: str
@@ -38,6 +44,8 @@ class Run:
     turn: Turn
     settings: ConversationSettings
     messages: tuple[Message, ...]
+    connections: tuple[Connection, ...] | None = None
+    ahead: HeadStart | None = None
     text: str = ""
     sent: int = 0
     index: int = 0
@@ -51,6 +59,7 @@ class Run:
     drafted: int = 0
     told: int = 0
     told_calls: dict[int, int] = field(default_factory=dict)
+    times: Times = field(default_factory=Times)
     hear: Hear = nobody
 
     @property
@@ -87,4 +96,6 @@ def run_of(conversation_id: str, snapshot: Snapshot, change: Change) -> Run:
     known = {message.seq: message for message in (*snapshot.messages, *change.messages)}
     hidden = {turn.replaces, *change.removed_messages}
     log = tuple(known[seq] for seq in sorted(known) if seq <= turn.question_seq and seq not in hidden)
-    return Run(conversation_id, change.state, turn, snapshot.settings, log)
+    waited = next((turn.began_at - queued.arrival for queued in change.dequeued if queued.turn_id == turn.turn_id), -1)
+    times = Times(turn.began_at, waited)
+    return Run(conversation_id, change.state, turn, snapshot.settings, log, snapshot.connections, times=times)

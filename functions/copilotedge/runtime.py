@@ -9,26 +9,35 @@ from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 
-from copilotedge.ports import Log
+from copilotedge import correlation, snapshots
+from copilotedge.adapters.aws import CONNECTIONS
 from copilotedge.settings import Settings
 
-THREADS = 32
+if TYPE_CHECKING:
+    from copilotedge.ports import Log
+
+THREADS = CONNECTIONS
 """Posts to sockets that may be under way at once, and as many other AWS calls."""
 
 _Result = TypeVar("_Result")
 
 
 class Runtime:
-    """Parts are made when first used, once a cold start. ``wiring`` and ``entrance`` add theirs to these."""
+    """Parts are imported and made when first used, once a cold start. ``wiring`` and ``entrance`` add theirs."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._resources = AsyncExitStack()
+
+    def prepare(self, *parts: str) -> None:
+        """Makes these parts now: for a function that will need them, while it has time."""
+        snapshots.renew_when_restored()
+        for part in ("log", *parts):
+            getattr(self, part)
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -58,7 +67,7 @@ class Runtime:
 
 
 class StructuredLog:
-    """Implements ``ports.Log`` with Powertools' JSON logger."""
+    """Implements ``ports.Log`` with Powertools' JSON logger. Each line has the id of the turn that it is about."""
 
     def __init__(self) -> None:
         self._logger = Logger(service="copilotedge")
@@ -72,6 +81,8 @@ class StructuredLog:
 
 def _discreet(fields: dict[str, Any]) -> dict[str, Any]:
     """Conversations by a hash: their ids name users, and often more."""
+    if turn_id := correlation.turn_id():
+        fields = {"turn_id": turn_id} | fields
     if "conversation_id" not in fields:
         return fields
     known = hashlib.sha256(fields["conversation_id"].encode()).hexdigest()[:12]
@@ -81,13 +92,3 @@ def _discreet(fields: dict[str, Any]) -> dict[str, Any]:
 def now() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-def aws_config(read_timeout: int, attempts: int) -> Config:
-    """Of a boto3 client; ``read_timeout`` in seconds, ``attempts`` with the first."""
-    return Config(
-        connect_timeout=2,
-        read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        max_pool_connections=THREADS,
-    )

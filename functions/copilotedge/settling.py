@@ -69,12 +69,23 @@ class Settlement:
             tokens=run.charge.usage.total_tokens,
             cost_usd=None if run.charge.cost is None else dollars(run.charge.cost),
         )
-        self._charges.count_turn(end.verdict)
+        self._count(run, end)
         return end
+
+    def _count(self, run: Run, end: TurnEnd) -> None:
+        """How long the turn took; one that has become another's is measured by that one."""
+        amounts = run.times.amounts(self._clock()) if end.verdict != "fenced" else {}
+        if end.answer is not None and not run.turn.replaces and _is_first_answer(run):
+            amounts["NewConversations"] = 1
+        self._charges.count_turn(end.verdict, amounts, end.error)
 
     async def charge(self, run: Run) -> None:
         """Once, for a model that was asked, whatever came of it."""
         asked, run.asked = run.asked, None
+        ahead, run.ahead = run.ahead, None
+        if ahead is not None:
+            await ahead.stop()
+            asked = ahead.asked
         if asked is not None:
             run.charge = await self._charges.charge(run.turn.user, asked, run.length, run.usage, run.model)
 
@@ -82,7 +93,7 @@ class Settlement:
         if verdict == "fenced":
             raise Fenced("This turn is no longer ours.")
         if not channel.is_open:
-            await self._watch.try_to_meet(run, channel)
+            await self._watch.greet(run, channel)
         if verdict == "closing" or run.turn.closing:
             return await self._close(run, channel)
         if run.text or verdict == "answered":
@@ -167,8 +178,8 @@ class Settlement:
         seen = await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
         if seen.state is None:
             return seen
-        if channel is not None and seen.state.listeners != run.state.listeners:
-            await self._watch.meet(run, channel, seen.state)
+        if channel is not None and seen.connections is not None and seen.state.listeners != run.state.listeners:
+            await self._watch.meet(run, channel, seen.connections, seen.state)
         run.state = seen.state
         return seen
 
@@ -179,9 +190,8 @@ class Settlement:
 
     async def _entitle(self, run: Run, answer: Message) -> None:
         """The first answer of a conversation has a worker find a title for it."""
-        answered_before = any(message.role == "assistant" and message.turn_id for message in run.messages)
-        wanted = self._settings.automatic_titles and not is_for_one_response(run.conversation_id)
-        if wanted and not answered_before and answer.status == "complete":
+        wanted = self._settings.automatic_titles and _is_first_answer(run)
+        if wanted and answer.status == "complete":
             await self._try_to_wake(self._waker.entitle(run.conversation_id), run.conversation_id)
 
     async def _try_to_wake(self, waking: Awaitable[None], conversation_id: str) -> None:
@@ -193,6 +203,12 @@ class Settlement:
 
 
 _STATUS_OF: dict[Verdict, MessageStatus] = {"answered": "complete", "cancelled": "cancelled"}
+
+
+def _is_first_answer(run: Run) -> bool:
+    """Of a conversation that people may come back to."""
+    answered_before = any(message.role == "assistant" and message.turn_id for message in run.messages)
+    return not answered_before and not is_for_one_response(run.conversation_id)
 
 
 def _next_run(run: Run, seen: Snapshot, change: Change) -> Run | None:

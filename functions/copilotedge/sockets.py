@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from copilotedge import frames
+from copilotedge import correlation, frames
 from copilotedge.addresses import address_of_key
 from copilotedge.broadcast import Channel
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door, Need
 from copilotedge.errors import Conflict, CopilotEdgeError
+from copilotedge.frame_requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
 from copilotedge.frames import Frame
 from copilotedge.limits import Limits
 from copilotedge.models import Connection, MemberRole, State
 from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
-from copilotedge.requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
 from copilotedge.settings import Settings
 from copilotedge.transitions import LAST_WORDS_MS, Submission, new_id
 
@@ -111,10 +110,8 @@ class Sockets:
         channel = Channel(conversation_id, self._store, self._gateway, self._clock, self._log)
         channel.hold_for((voice_until - LAST_WORDS_MS - self._clock()) / 1000)
         try:
-            connections, state = await asyncio.gather(
-                self._store.connections(conversation_id), self._store.state(conversation_id)
-            )
-            await channel.meet(connections, state.members if state else {})
+            audience = await self._store.audience(conversation_id)
+            await channel.meet(audience.connections, audience.state.members if audience.state else {})
             for frame in announced:
                 channel.send(frame)
             await channel.flush(FLUSH_SECONDS)
@@ -149,12 +146,13 @@ class Sockets:
             frame.id or new_id(), frame.content, arrival, client_id=frame.id is not None, user=connection.user
         )
         taken = await self._conversations.submit(conversation_id, submission)
+        correlation.follow(taken.turn_id)
         if taken.repeated:
             await self._repeat(conversation_id, connection, taken)
         elif taken.position:
             await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, taken.position))
         else:
-            await self._conversations.wake(conversation_id, taken.turn_id, connection)
+            await self._conversations.wake(conversation_id, taken, connection)
 
     async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
         """The message was taken before: its answer again, or the running turn's text so far, or its place.
@@ -191,7 +189,8 @@ class Sockets:
             await self._cancel(conversation_id, metadata.message_id or "")
         elif command == "regenerate":
             taken = await self._conversations.regenerate(conversation_id, connection.user)
-            await self._conversations.wake(conversation_id, taken.turn_id, connection)
+            correlation.follow(taken.turn_id)
+            await self._conversations.wake(conversation_id, taken, connection)
         else:
             await self._resume(conversation_id, connection, metadata)
 

@@ -26,6 +26,7 @@ class Speech:
 
     def say(self, text: str) -> None:
         run = self._run
+        run.times.hear(self._clock())
         if not run.text:
             self._channel.send(frames.status("streaming", run.turn))
         run.text += text
@@ -36,6 +37,7 @@ class Speech:
     def call(self, piece: ToolCallDelta) -> None:
         """Sockets hear of a tool call when it is whole, with the answer."""
         run = self._run
+        run.times.hear(self._clock())
         add_piece(run.calls, piece)
         self._tell_call(piece.index)
 

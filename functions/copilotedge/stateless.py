@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
-from copilotedge import prompts, transitions
+from copilotedge import correlation, prompts, transitions
 from copilotedge.answering import CallWords, Hear, Reply, Words, add_piece, finish_reason, length_of
 from copilotedge.caching import CacheUse, Caching
 from copilotedge.charges import Charge, Charges
-from copilotedge.errors import ModelTimeout
+from copilotedge.errors import ModelError, ModelTimeout
 from copilotedge.limits import Limits, Quota
 from copilotedge.models import CachedAnswer, Finished, ModelEvent, ModelRequest, ToolCall, ToolCallDelta, Usage
 from copilotedge.ports import Clock, Log, Model
 from copilotedge.prices import dollars
 from copilotedge.questions import Question
 from copilotedge.settings import Settings
+from copilotedge.times import Times
+from copilotedge.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question of ``user`` that was let in. ``cached`` is its answer, where it was given before."""
+    """A question of ``user`` that came at ``began_at`` (ms). ``cached`` is its answer, where it was given before."""
 
     user: str
     request: ModelRequest
     turn_id: str
     quota: Quota
+    began_at: int
     cached: CachedAnswer | None = None
     cache: CacheUse = ""
 
@@ -37,17 +40,21 @@ class _Heard:
 
     request: ModelRequest
     hear: Hear
+    times: Times
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     finish_reason: str = ""
+    error: ModelError | None = None
 
-    def take(self, event: ModelEvent, most: int) -> None:
+    def take(self, event: ModelEvent, most: int, now: int) -> None:
         """``most`` characters are kept."""
         if isinstance(event, Finished):
             self.usage, self.model, self.finish_reason = event.usage, event.model, event.finish_reason
-        elif isinstance(event, ToolCallDelta):
+            return
+        self.times.hear(now)
+        if isinstance(event, ToolCallDelta):
             add_piece(self.calls, event)
             self.hear(CallWords(event.index, event.arguments, event.call_id, event.name))
         else:
@@ -87,8 +94,10 @@ class StatelessChat:
 
     async def ask(self, question: Question, user: str) -> Asked:
         """Count the message, and look whether its answer was given before. Raises ``LimitExceeded``."""
+        began_at = self._clock()
         quota = await self._limits.admit_message(user)
-        asked = Asked(user, prompts.for_question(question, self._settings), transitions.new_id(), quota)
+        asked = Asked(user, prompts.for_question(question, self._settings), transitions.new_id(), quota, began_at)
+        correlation.follow(asked.turn_id)
         if not self._caching.allows(asked.request):
             return asked
         cached = await self._caching.find(user, asked.request)
@@ -99,14 +108,18 @@ class StatelessChat:
         return _again(asked, asked.cached, hear) if asked.cached else await self._anew(asked, deadline, hear)
 
     async def _anew(self, asked: Asked, deadline: int, hear: Hear) -> Reply:
-        heard = _Heard(asked.request, hear)
+        heard = _Heard(asked.request, hear, Times(asked.began_at, asked_at=self._clock()))
         verdict = "failed"
         try:
             async with asyncio.timeout((deadline - self._clock()) / 1000):
                 await self._listen(heard)
             verdict = "answered"
         except TimeoutError as exc:
-            raise ModelTimeout("The model took too long to answer.") from exc
+            heard.error = ModelTimeout("The model took too long to answer.")
+            raise heard.error from exc
+        except ModelError as exc:
+            heard.error = exc
+            raise
         finally:
             charge = await self._charge(asked, heard, verdict)
         reply = self._reply(asked, heard, charge)
@@ -118,14 +131,14 @@ class StatelessChat:
         most = self._settings.max_answer_characters
         async with aclosing(self._model.stream(heard.request)) as events:
             async for event in events:
-                heard.take(event, most)
+                heard.take(event, most, self._clock())
                 if heard.length >= most:
                     heard.finish_reason = "length"
                     break
 
     async def _charge(self, asked: Asked, heard: _Heard, verdict: str) -> Charge:
         charge = await self._charges.charge(asked.user, asked.request, heard.length, heard.usage, heard.model)
-        self._charges.count_turn(verdict)
+        self._charges.count_turn(verdict, heard.times.amounts(self._clock()), heard.error)
         self._log.info(
             "stateless_chat_ended",
             turn_id=asked.turn_id,

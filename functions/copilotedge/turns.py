@@ -12,13 +12,15 @@ A turn has one holder, which may speak as long as its lease runs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from copilotedge import frames, prompts, transitions
+from copilotedge import correlation, frames, prompts, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
 from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
-from copilotedge.models import Finished, ToolCallDelta
+from copilotedge.head_start import HeadStart
+from copilotedge.models import Finished, ModelEvent, Snapshot, ToolCallDelta, Usage
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
@@ -31,6 +33,8 @@ FLUSH_SECONDS = 5.0
 """How long a worker's end waits for slow sockets."""
 CALLER_FLUSH_SECONDS = 1.0
 """The same where a caller waits for its answer."""
+HEAD_START_MS = 1000
+"""An older turn may have been claimed, and its event be a repeated one; then the model would be asked in vain."""
 LAG_SECONDS = 0.25
 """How long the next turn waits for sockets that take nothing; the others are waited for, lest they fall behind."""
 
@@ -54,6 +58,7 @@ class TurnRunner:
         self._model = model
         self._gateway = gateway
         self._waker = waker
+        self._charges = charges
         self._settings = settings
         self._rules = rules
         self._clock = clock
@@ -61,14 +66,46 @@ class TurnRunner:
         self._watch = Watch(store, rules, clock, log)
         self._settlement = Settlement(store, waker, charges, self._watch, settings, rules, clock, log)
 
-    async def claim(self, conversation_id: str, holder: str) -> Run | None:
+    async def claim(self, conversation_id: str, holder: str, begun: Snapshot | None = None) -> Run | None:
         """Become the holder of the running turn; None when none runs or another holder is at work on it.
 
-        A live lease may be a dead holder's: it is waited out once, and then either renewed or ours.
+        A live lease may be a dead holder's: it is waited out once, and then either renewed or ours. Who began the turn
+        can tell how the conversation stood then (``begun``): if it still does, nothing is read, and the model is asked
+        while the turn is being claimed.
         """
+        ahead = self._ask_ahead(begun)
+        try:
+            run = await self._claim(conversation_id, holder, begun)
+        except BaseException:
+            await self._stop(ahead)
+            raise
+        if run is None or ahead is None or (run.turn.turn_id, run.turn.attempt) != (ahead.turn.turn_id, 1):
+            await self._stop(ahead)
+            return run
+        run.ahead, run.times.asked_at = ahead, ahead.asked_at
+        return run
+
+    def _ask_ahead(self, begun: Snapshot | None) -> HeadStart | None:
+        """Only where the claim will most likely succeed: not for an event that comes late, or once more."""
+        state, now = begun.state if begun else None, self._clock()
+        if begun is None or state is None or state.turn is None or now - state.turn.began_at > HEAD_START_MS:
+            return None
+        request = prompts.for_turn(state.turn, begun.settings, begun.messages, self._settings)
+        return HeadStart(self._model, state.turn, request, now)
+
+    async def _stop(self, ahead: HeadStart | None) -> None:
+        """The turn is not ours: nobody will hear what the model was asked for it."""
+        if ahead is not None:
+            await ahead.stop()
+            self._log.info("head_start_unused", turn_id=ahead.turn.turn_id)
+            if ahead.asked is not None:
+                await self._charges.charge(ahead.turn.user, ahead.asked, 0, Usage())
+
+    async def _claim(self, conversation_id: str, holder: str, begun: Snapshot | None) -> Run | None:
         waited_for: tuple[str, int] | None = None
         while True:
-            snapshot = await self._store.snapshot(conversation_id, self._settings.snapshot_messages)
+            snapshot = begun or await self._store.snapshot(conversation_id, self._settings.snapshot_messages)
+            begun = None
             turn = snapshot.state.turn if snapshot.state else None
             if turn is None:
                 return None
@@ -83,6 +120,8 @@ class TurnRunner:
                 await self._store.commit(conversation_id, change)
             except StateChanged:
                 continue
+            if turn.holder:
+                self._charges.count_takeover()
             return run_of(conversation_id, snapshot, change)
 
     async def stand_by(self, conversation_id: str, deadline: int) -> None:
@@ -121,7 +160,7 @@ class TurnRunner:
                     return
         finally:
             await channel.flush(FLUSH_SECONDS)
-            await channel.close()
+            await self._close(channel)
 
     async def answer(self, run: Run, deadline: int) -> TurnEnd:
         """Run one turn for a caller that waits for it. ``out_of_time``: the turn has been handed to a worker."""
@@ -138,7 +177,7 @@ class TurnRunner:
             return end
         finally:
             await channel.flush(CALLER_FLUSH_SECONDS, at_most=CALLER_FLUSH_SECONDS)
-            await channel.close()
+            await self._close(channel)
 
     async def give_up(self, run: Run) -> None:
         """The last attempt broke in a way that nobody foresaw: end the turn as failed, so that the next one works."""
@@ -148,7 +187,7 @@ class TurnRunner:
             await self._settlement.settle(run, channel, "failed")
         finally:
             await channel.flush(FLUSH_SECONDS)
-            await channel.close()
+            await self._close(channel)
 
     async def hand_over(self, run: Run, *, unspoken: bool = False) -> None:
         """Let a worker go on with the turn, of which nothing has been said if it is ``unspoken``."""
@@ -177,7 +216,12 @@ class TurnRunner:
         channel.hold_for((run.state.voice_until - self._clock()) / 1000)
         return channel
 
+    async def _close(self, channel: Channel) -> None:
+        await channel.close()
+        self._charges.count_post_failures(channel.failures)
+
     async def _speak(self, run: Run, channel: Channel, deadline: int) -> Verdict:
+        correlation.follow(run.turn.turn_id)
         self._log.info(
             "turn_started", conversation_id=run.conversation_id, turn_id=run.turn.turn_id, attempt=run.turn.attempt
         )
@@ -211,10 +255,17 @@ class TurnRunner:
             return watch.result()
         return listen.result() if listen in done else "out_of_time"
 
+    def _ask(self, run: Run) -> AsyncGenerator[ModelEvent, None]:
+        """What the model says, which may have been asked already."""
+        if run.ahead is not None:
+            return run.ahead.stream()
+        run.asked = prompts.for_turn(run.turn, run.settings, run.messages, self._settings)
+        run.times.asked_at = self._clock()
+        return self._model.stream(run.asked)
+
     async def _listen(self, run: Run, speech: Speech) -> Verdict:
-        request = run.asked = prompts.for_turn(run.turn, run.settings, run.messages, self._settings)
         try:
-            async with aclosing(self._model.stream(request)) as events:
+            async with aclosing(self._ask(run)) as events:
                 async for event in events:
                     if isinstance(event, Finished):
                         run.usage, run.model, run.finish_reason = event.usage, event.model, event.finish_reason

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from copilotedge import frames
 from copilotedge.addresses import Address
@@ -17,6 +17,7 @@ from copilotedge.listings import MAX_TITLE_CHARACTERS, cut, one_line
 from copilotedge.models import Listing, Marks, State
 from copilotedge.ports import AnswerCache, ConversationStore, Gateway, Log, UsageStore, Waker
 from copilotedge.sockets import Sockets
+from copilotedge.values import dataclass
 
 AT_ONCE = 16
 """Conversations of a forgotten user that are deleted at once."""

@@ -6,6 +6,7 @@ It renews the lease, sees a cancel, a clear or a takeover, and meets the sockets
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from copilotedge import frames, transitions
 from copilotedge.broadcast import Channel
@@ -31,7 +32,7 @@ class Watch:
 
     async def watch(self, run: Run, channel: Channel) -> Verdict:
         """Ends only when the turn must: ``cancelled``, ``closing`` or ``fenced``."""
-        await self.try_to_meet(run, channel)
+        await self.greet(run, channel)
         while True:
             await asyncio.sleep(min(self._pause(run), self._rules.lease_ms / 4000))
             try:
@@ -45,11 +46,12 @@ class Watch:
 
     async def _look(self, run: Run, channel: Channel) -> Verdict | None:
         """The sockets are met before the state is taken note of: a state that is known vouches for them."""
-        state = await self._store.state(run.conversation_id)
+        audience = await self._store.audience(run.conversation_id)
+        state = audience.state
         current = state.turn if state else None
         if state is None or current is None or not run.is_still_mine(current):
             return "fenced"
-        await self.meet(run, channel, state)
+        await self.meet(run, channel, audience.connections, state)
         run.state, run.turn = state, current
         if current.closing:
             return "closing"
@@ -83,15 +85,19 @@ class Watch:
             return
         run.state, run.turn = change.state, change.state.turn or run.turn
 
-    async def try_to_meet(self, run: Run, channel: Channel) -> None:
-        """A store that stumbles here costs the sockets a moment, not the turn its life."""
+    async def greet(self, run: Run, channel: Channel) -> None:
+        """Meet the sockets that were there when the turn began.
+
+        A store that stumbles here costs the sockets a moment, not the turn its life.
+        """
         try:
-            await self.meet(run, channel, run.state)
+            if run.connections is None:
+                run.connections = await self._store.connections(run.conversation_id)
+            await self.meet(run, channel, run.connections, run.state)
         except StoreUnavailable as exc:
             self._log.error("sockets_unknown", conversation_id=run.conversation_id, error=exc.code)
 
-    async def meet(self, run: Run, channel: Channel, state: State) -> None:
-        connections = await self._store.connections(run.conversation_id)
+    async def meet(self, run: Run, channel: Channel, connections: Sequence[Connection], state: State) -> None:
         await channel.meet(connections, state.members)
         for connection in connections:
             self._catch_up(run, channel, connection)

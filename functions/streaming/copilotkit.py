@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from copilotedge.answer_headers import of_quota
-from copilotedge.copilotkit import agui_events, agui_requests, agui_shapes, graphql_shapes
+from copilotedge.copilotkit import agui_events, agui_requests, agui_shapes
 from copilotedge.copilotkit.agui_events import Event
 from copilotedge.copilotkit.agui_requests import AGENT, SingleRoute
-from copilotedge.copilotkit.graphql_shapes import Operation
+from copilotedge.copilotkit.graphql_operations import Operation, operation_of
 from copilotedge.errors import CopilotEdgeError, NotFound
 from copilotedge.http_errors import defect, headers_of
 from copilotedge.requests import load, parse
@@ -51,7 +51,7 @@ async def single_route(request: Request) -> Response:
     fields = load(body, application(request).settings)
     if "method" in fields:
         return await _call(request, parse(SingleRoute, fields))
-    if operation := graphql_shapes.operation_of(fields):
+    if operation := operation_of(fields):
         return await _graphql(request, operation, fields)
     return await chat(request, body)
 

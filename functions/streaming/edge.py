@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilotedge import correlation
 from copilotedge.errors import CopilotEdgeError, MethodNotAllowed, NotFound, RequestTooLarge
 from copilotedge.http_errors import defect, status_of
 from copilotedge.ports import Log
@@ -35,14 +36,18 @@ class Line:
             return
         state = scope.setdefault("state", {})
         state |= {"arrival": now(), "headers": {"x-request-id": new_id()}}
-        status = 0
+        with correlation.work():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state, status = scope["state"], 0
 
         async def heard(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in {**HEADERS, **state["headers"]}.items():
+                for name, value in {**HEADERS, **state["headers"], **correlation.headers()}.items():
                     headers.setdefault(name, value)
             await send(message)
 

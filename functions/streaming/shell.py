@@ -23,6 +23,7 @@ EXPOSED = (
     "retry-after",
     "x-cache",
     "x-conversation-id",
+    "x-correlation-id",
     "x-cost-usd",
     "x-ratelimit-limit",
     "x-ratelimit-remaining",

@@ -22,6 +22,8 @@ from tests.stack import BUILD, DeployedStack, sole_builder, wait_until, worker_p
 
 LAMBDA_BRINGS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 STARTED_BY = {"stream_api.sh": "stream_api.app"}
+SETTINGS = {"AWS_DEFAULT_REGION": "us-east-1", "TOKEN_ISSUER": "somebody", "WEBSOCKET_ENDPOINT": "http://127.0.0.1:9"}
+"""Without which no function starts: it makes its clients at once."""
 NO_MODEL = "http://127.0.0.1:9/nobody"  # port 9 discards: no test here asks the model
 
 
@@ -91,7 +93,7 @@ def import_alone(handler: str, path: list[Path]) -> None:
     module, function = STARTED_BY.get(handler, handler).split(".")
     program = f"import sys; sys.path += {[str(p) for p in path]}; import {module}; assert callable({module}.{function})"
     command = [sys.executable, "-I", "-S", "-c", program]
-    result = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=SETTINGS, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{handler}: {result.stderr}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.ports import ConversationStore
 from tests.fakes import FakeClock
 from tests.store_contract import *  # noqa: F403 - the contract's tests

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from copilotedge.adapters.dynamodb import DynamoDBStore, DynamoDBUsage
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
+from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
 from copilotedge.errors import LimitExceeded
 from copilotedge.limits import Limits, Quota
 from copilotedge.ports import ConversationStore, UsageStore
 from copilotedge.settings import Settings
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeMetrics
 from tests.tables import create_table
 from tests.usage_contract import *  # noqa: F403 - the contract's tests
 
@@ -51,7 +52,7 @@ async def admit(limits: Limits, user: str) -> Quota | LimitExceeded:
 
 async def test_of_a_hundred_messages_at_once_sixty_are_accepted_and_nobody_else_notices(usage, clock):
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(40))
-    lambdas = [Limits(usage, Settings(), clock) for _ in range(10)]
+    lambdas = [Limits(usage, Settings(), clock, FakeMetrics()) for _ in range(10)]
     crowd = [admit(lambdas[n % 10], "alice") for n in range(100)]
     others = [admit(lambdas[n], "bob") for n in range(10)]
     answers = await asyncio.gather(*crowd, *others)
@@ -65,7 +66,7 @@ async def test_of_a_hundred_messages_at_once_sixty_are_accepted_and_nobody_else_
 
 
 async def test_a_crowd_that_was_refused_leaves_no_trace(usage, clock):
-    limits = Limits(usage, Settings(rate_limit_per_minute=5), clock)
+    limits = Limits(usage, Settings(rate_limit_per_minute=5), clock, FakeMetrics())
     await asyncio.gather(*(admit(limits, "alice") for _ in range(20)))
     clock.advance(4_000)
     await asyncio.gather(*(admit(limits, "alice") for _ in range(20)))

@@ -178,4 +178,4 @@ def rows(stack: DeployedStack, conversation: str) -> set[str]:
 
 def stored(stack: DeployedStack, conversation: str) -> set[str]:
     """The same, without sockets."""
-    return {sk for sk in rows(stack, conversation) if not sk.startswith("CONN#")}
+    return {sk for sk in rows(stack, conversation) if not sk.startswith("SOCKET#")}

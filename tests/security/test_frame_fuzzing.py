@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from copilotedge import frames as protocol
 from copilotedge.errors import InvalidRequest
-from copilotedge.requests import ChatFrame, parse_frame
+from copilotedge.frame_requests import ChatFrame, parse_frame
 from copilotedge.settings import Settings
 from tests.clients import Socket, new_conversation
 from tests.integration.test_websocket import rows
 from tests.stack import DeployedStack, wait_until
 
 FRAMES, BATCH, SOCKETS = 5_000, 50, 3
-KEYS = re.compile(r"STATE|SETTINGS|QUEUE#.+|MSG#\d{13}-[0-9a-f]{8}#\d{10}|ID#[!-~]{1,128}|CONN#.+")
+KEYS = re.compile(r"STATE|SETTINGS|QUEUE#.+|MSG#\d{13}-[0-9a-f]{8}#\d{10}|ID#[!-~]{1,128}|SOCKET#.+")
 """All that a conversation's partition may hold."""
 
 COMMANDS = ("get_history", "clear_history", "cancel", "regenerate", "resume", "ping")

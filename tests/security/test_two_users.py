@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from copilotedge import openapi
-from copilotedge.requests import SystemFrame
+from copilotedge.frame_requests import SystemFrame
 from copilotedge.settings import Settings
 from tests.clients import Frame, Rest, Socket, is_end, is_status, is_system, new_conversation
 from tests.scripted_model import Reply
@@ -456,7 +456,7 @@ def test_who_was_forgotten_may_begin_anew(stack: DeployedStack):
 
 def wait_until_forgotten(stack: DeployedStack, key: str) -> None:
     """Until the functions know that the sockets of a conversation are closed."""
-    wait_until(lambda: not [trace for trace in traces_of(stack, key) if " CONN#" in trace], "the sockets to go")
+    wait_until(lambda: not [trace for trace in traces_of(stack, key) if " SOCKET#" in trace], "the sockets to go")
 
 
 def traces_of(stack: DeployedStack, user: str) -> list[str]:

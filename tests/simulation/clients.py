@@ -22,6 +22,7 @@ class Client:
         self.name = name
         self.sent: list[str] = []
         self.doubtful: set[str] = set()
+        self.repeated: set[str] = set()
         self.cleared = False
         self._cloud = cloud
         self._dice = dice
@@ -53,6 +54,8 @@ class Client:
         """A message with an id of its own, sent so often."""
         message_id = f"{self.name}{len(self.sent)}"
         self.sent.append(message_id)
+        if times > 1:
+            self.repeated.add(message_id)
         for _ in range(times):
             await self._send(type="chat", role="user", content=message_id, id=message_id)
 

@@ -7,12 +7,13 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from copilotedge import parcels
 from copilotedge.caching import Caching
 from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door
 from copilotedge.limits import Limits
-from copilotedge.models import Connection
+from copilotedge.models import Connection, Snapshot
 from copilotedge.ports import ConversationStore
 from copilotedge.prices import Prices
 from copilotedge.replies import Replies
@@ -41,11 +42,11 @@ class Core:
         self.store: ConversationStore = SimulatedStore(cloud.store, process)
         self.gateway = ProcessGateway(cloud, process)
         self.waker = ProcessWaker(cloud, process)
-        self.model = SimulatedModel(process, cloud.model_calls)
+        self.model = SimulatedModel(process, cloud.model_calls, cloud.word_seconds)
         window = settings.snapshot_messages
-        limits = Limits(cloud.usage, settings, clock)
-        self.conversations = Conversations(self.store, self.waker, limits, rules, window, clock, log)
         metrics = FakeMetrics()
+        limits = Limits(cloud.usage, settings, clock, metrics)
+        self.conversations = Conversations(self.store, self.waker, limits, rules, window, clock, log)
         charges = Charges(limits, PRICES, metrics, log)
         caching = Caching(MemoryAnswerCache(clock), settings, metrics, log)
         stateless = StatelessChat(self.model, limits, charges, caching, settings, clock, log)
@@ -59,8 +60,9 @@ class Core:
 class Cloud:
     """All processes of a deployment, the store that they share, and the sockets that are connected."""
 
-    def __init__(self, dice: Dice, settings: Settings) -> None:
+    def __init__(self, dice: Dice, settings: Settings, word_seconds: float = 0.15) -> None:
         self.dice = dice
+        self.word_seconds = word_seconds
         self.settings = settings
         self.rules = Rules(
             inactivity_ms=settings.inactivity_ms,
@@ -86,9 +88,9 @@ class Cloud:
         self._processes += 1
         return Core(self, Process(f"{kind}{self._processes}", self.dice, mortal))
 
-    def invoke_worker(self, conversation_id: str, turn_id: str, connection_id: str) -> None:
+    def invoke_worker(self, conversation_id: str, turn_id: str, connection_id: str, begun: str) -> None:
         """Lambda took the event: it will be run, perhaps more than once."""
-        self._invoke(lambda core: self._work(core, conversation_id, turn_id, connection_id))
+        self._invoke(lambda core: self._work(core, conversation_id, turn_id, connection_id, begun))
 
     def invoke_standby(self, conversation_id: str) -> None:
         self._invoke(lambda core: core.runner.stand_by(conversation_id, self._worker_deadline()))
@@ -137,8 +139,9 @@ class Cloud:
     def _worker_deadline(self) -> int:
         return self.clock() + int(WORKER_SECONDS * 1000)
 
-    async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str) -> None:
-        run = await core.runner.claim(conversation_id, core.process.name)
+    async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str, begun: str) -> None:
+        known = parcels.unpack(json.loads(begun)) if begun else None
+        run = await core.runner.claim(conversation_id, core.process.name, known)
         if run is None:
             await core.sockets.retell(conversation_id, turn_id)
         await core.runner.serve(run, self._worker_deadline(), connection_id)
@@ -172,10 +175,16 @@ class ProcessWaker:
         raise NotImplementedError
 
     async def run_turn(
-        self, conversation_id: str, turn_id: str, connection_id: str = "", token_expires: int = 0
+        self,
+        conversation_id: str,
+        turn_id: str,
+        connection_id: str = "",
+        token_expires: int = 0,
+        begun: Snapshot | None = None,
     ) -> None:
         await self._process.point("wake", 0.01)
-        self._cloud.invoke_worker(conversation_id, turn_id, connection_id)
+        parcel = json.dumps(parcels.pack(begun)) if begun else ""
+        self._cloud.invoke_worker(conversation_id, turn_id, connection_id, parcel)
 
     async def stand_by(self, conversation_id: str) -> None:
         await self._process.point("wake", 0.01)

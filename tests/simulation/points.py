@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from copilotedge.errors import ModelInterrupted, ModelUnavailable, StoreUnavailable
 from copilotedge.models import (
+    Audience,
     Change,
     Connection,
     Draft,
@@ -22,6 +23,7 @@ from copilotedge.models import (
     Receipt,
     Snapshot,
     State,
+    Swept,
     TextDelta,
     Usage,
 )
@@ -125,7 +127,7 @@ class SimulatedStore:
     async def listings(self, owner: str) -> tuple[Listing, ...]:
         return await self._do("listings", lambda: self._store.listings(owner))
 
-    async def sweep(self, conversation_id: str) -> int:
+    async def sweep(self, conversation_id: str) -> Swept:
         return await self._do("sweep", lambda: self._store.sweep(conversation_id))
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
@@ -133,6 +135,9 @@ class SimulatedStore:
 
     async def disconnect(self, conversation_id: str, connection_id: str) -> None:
         await self._do("disconnect", lambda: self._store.disconnect(conversation_id, connection_id))
+
+    async def audience(self, conversation_id: str) -> Audience:
+        return await self._do("audience", lambda: self._store.audience(conversation_id))
 
     async def connections(self, conversation_id: str) -> tuple[Connection, ...]:
         return await self._do("connections", lambda: self._store.connections(conversation_id))
@@ -152,15 +157,16 @@ class SimulatedStore:
 class SimulatedModel:
     """Echoes the last user message, no two calls alike, now and then failing before or after its first word."""
 
-    def __init__(self, process: Process, calls: list[str]) -> None:
+    def __init__(self, process: Process, calls: list[str], word_seconds: float) -> None:
         self._process = process
         self._calls = calls
+        self._word_seconds = word_seconds
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         question = request.messages[-1].content.rpartition("\n\n")[2]
         self._calls.append(question)
         for number, word in enumerate(f"You said {question} and call {len(self._calls)} heard it".split(" ")):
-            await self._process.point("word", 0.15)
+            await self._process.point("word", self._word_seconds)
             await self._process.thaw()
             if self._process.dice.strikes(self._process.dice.faults.model_fails):
                 raise ModelInterrupted("It was cut.") if number else ModelUnavailable("It does not answer.")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
 from copilotedge import transitions
-from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.errors import Closing, Conflict, Fenced, QueueFull, StateChanged
 from copilotedge.models import Change, Usage
 from copilotedge.ports import Clock, ConversationStore

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from copilotedge.adapters.dynamodb import DynamoDBAnswerCache
+from copilotedge.adapters.dynamodb.cache import DynamoDBAnswerCache
 from copilotedge.ports import AnswerCache
 from tests.answer_cache_contract import *  # noqa: F403 - the contract's tests
 from tests.fakes import FakeClock

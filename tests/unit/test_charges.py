@@ -162,9 +162,11 @@ async def test_the_end_of_a_turn_is_logged_with_its_tokens_and_cost():
 async def test_each_turn_is_counted_once_and_names_nobody():
     world = World()
     await ask(world, "Hi", "alice/c1")
+    times = {"TurnDuration": 0, "TimeToModelCall": 0, "TimeToFirstToken": 0}
     assert world.metrics.counts == [
+        {"ActiveUsers": 1},
         {"PromptTokens": 10, "CompletionTokens": 5, "CostUsd": COST / 10**9, "model": world.settings.model},
-        {"Turns": 1, "verdict": "answered"},
+        {"Turns": 1, **times, "NewConversations": 1, "verdict": "answered"},
     ]
 
 
@@ -190,4 +192,6 @@ async def test_what_was_asked_in_vain_is_counted_without_an_answer():
     with pytest.raises(ModelUnavailable):
         await ask(world, "x" * 396, "alice/c1")
     assert world.metrics.sum("PromptTokens") == 99
-    assert world.metrics.counts[-1] == {"Turns": 1, "verdict": "failed"}
+    counted = world.metrics.counts[-1]
+    assert (counted["Turns"], counted["verdict"]) == (1, "failed")
+    assert (counted["ModelFailures"], counted["code"]) == (1, "model_unavailable")

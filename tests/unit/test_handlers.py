@@ -93,7 +93,7 @@ def test_a_deployments_own_model_is_listed_without_a_price(app):
 
 def test_a_price_table_that_is_none_stops_the_cold_start():
     with pytest.raises(ValueError, match="PRICE_TABLE is not JSON"):
-        Application(Settings(price_table="cheap"))
+        Application(Settings(price_table="cheap")).prepare("prices")
 
 
 def test_a_stateless_answer_that_was_given_before_says_so(app):

@@ -14,7 +14,7 @@ from copilotedge.errors import LimitExceeded, StoreUnavailable
 from copilotedge.limits import Limits, Quota
 from copilotedge.models import Connection
 from copilotedge.settings import Settings
-from tests.fakes import START, FakeClock
+from tests.fakes import START, FakeClock, FakeMetrics
 from tests.memory_store import MemoryStore
 from tests.memory_usage import MemoryUsage
 
@@ -31,10 +31,11 @@ class Desk:
         self.store = MemoryStore(self.clock)
         self.usage = MemoryUsage(self.clock, self.store)
         self.settings = Settings(**settings)
+        self.metrics = FakeMetrics()
         self.limits = self.another_lambda()
 
     def another_lambda(self) -> Limits:
-        return Limits(self.usage, self.settings, self.clock)
+        return Limits(self.usage, self.settings, self.clock, self.metrics)
 
     async def admit(self, user: str = "alice") -> bool:
         return isinstance(await self.ask(user), Quota)
@@ -430,3 +431,28 @@ async def test_a_listener_is_not_told_that_its_row_cannot_be_taken_back():
     it = desk(max_sockets_per_user=1)
     async with it.limits.reading("alice", START + 60_000):
         it.usage.close_socket = unavailable
+
+
+# --- What is counted ---------------------------------------------------------------------------------------------
+
+
+async def test_refusals_are_counted_by_their_reason():
+    asked = desk(max_sockets_per_user=1, tokens_per_day=10)
+    await asked.fill()
+    assert not await asked.admit()
+    await asked.limits.charge("bob", 10)
+    assert not await asked.admit("bob")
+    await asked.limits.admit_socket("alice", "alice/c", "a")
+    await refusal(asked.limits.admit_socket("alice", "alice/c", "b"))
+    counted = [count["code"] for count in asked.metrics.counts if "Refusals" in count]
+    assert counted == ["rate_limited", "token_budget_spent", "too_many_sockets"]
+
+
+async def test_a_user_is_counted_once_a_day():
+    asked = desk()
+    for user in ("alice", "bob", "alice"):
+        await asked.admit(user)
+    assert asked.metrics.sum("ActiveUsers") == 2
+    asked.clock.advance(DAY_MS)
+    await asked.admit("alice")
+    assert asked.metrics.sum("ActiveUsers") == 3

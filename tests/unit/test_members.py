@@ -22,7 +22,7 @@ async def world_of_two() -> World:
 
 async def say(world: World, content: str) -> None:
     taken = await world.conversations.submit(KEY, Submission(content, content, world.clock.now, user="alice"))
-    await world.conversations.wake(KEY, taken.turn_id, Connection("alice", "alice"))
+    await world.conversations.wake(KEY, taken, Connection("alice", "alice"))
     await world.work()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from copilotedge import requests
+from copilotedge import frame_requests, ids, requests, rest_requests
 from copilotedge.errors import InvalidRequest, RequestTooLarge
 from copilotedge.models import Marks
 from copilotedge.openai.chat_requests import parse_chat
@@ -30,8 +30,8 @@ def refusal(parse: Any, body: Any, *more: Any) -> tuple[type, str]:
     return type(caught.value), caught.value.code
 
 
-def state_update(body: Any) -> requests.StateUpdate:
-    return requests.parse_state_update(text_of(body), SETTINGS)
+def state_update(body: Any) -> rest_requests.StateUpdate:
+    return rest_requests.parse_state_update(text_of(body), SETTINGS)
 
 
 def test_a_chat_request_is_read_with_openais_names_and_ours():
@@ -126,11 +126,11 @@ def test_characters_are_counted_not_bytes():
 
 
 def test_escaped_characters_are_text_like_others():
-    assert requests.parse_append('{"role":"user","content":"\\ud83c\\udf89\\u0000"}', SETTINGS).content == "🎉\0"
+    assert rest_requests.parse_append('{"role":"user","content":"\\ud83c\\udf89\\u0000"}', SETTINGS).content == "🎉\0"
 
 
 def test_an_appended_message_may_be_of_any_role_and_tell_its_tokens():
-    request = requests.parse_append(json.dumps({"role": "system", "content": "x", "tokens": 7}), SETTINGS)
+    request = rest_requests.parse_append(json.dumps({"role": "system", "content": "x", "tokens": 7}), SETTINGS)
     assert (request.role, request.content, request.tokens) == ("system", "x", 7)
 
 
@@ -146,11 +146,11 @@ def test_an_appended_message_may_be_of_any_role_and_tell_its_tokens():
     ],
 )
 def test_a_bad_message_to_append_is_refused(body, expected):
-    assert refusal(requests.parse_append, body) == expected
+    assert refusal(rest_requests.parse_append, body) == expected
 
 
 def test_a_state_update_tells_only_what_changes():
-    assert state_update({}) == requests.StateUpdate()
+    assert state_update({}) == rest_requests.StateUpdate()
     update = state_update({"userId": "u", "model": "", "context": {"temperature": 0.5, "systemPrompt": None}})
     assert (update.user_id, update.model) == ("u", "")
     assert update.context == {"temperature": 0.5, "systemPrompt": None}
@@ -170,13 +170,13 @@ def test_a_state_update_tells_only_what_changes():
     ],
 )
 def test_a_bad_state_update_is_refused(body):
-    assert refusal(requests.parse_state_update, body) == (InvalidRequest, "invalid_request")
+    assert refusal(rest_requests.parse_state_update, body) == (InvalidRequest, "invalid_request")
 
 
 def test_members_are_users_with_what_they_may_do():
     body = {"members": {"bob": "read", "auth0|7~x/y": "write"}}
-    assert requests.parse_members(json.dumps(body), SETTINGS) == body["members"]
-    assert requests.parse_members('{"members": {}}', SETTINGS) == {}
+    assert rest_requests.parse_members(json.dumps(body), SETTINGS) == body["members"]
+    assert rest_requests.parse_members('{"members": {}}', SETTINGS) == {}
 
 
 @pytest.mark.parametrize(
@@ -192,16 +192,16 @@ def test_members_are_users_with_what_they_may_do():
         {"members": {"secret name": "read"}},
         {"members": {"secret\n": "read"}},
         {"members": {"secret" * 22: "read"}},
-        {"members": {f"user-{n}": "read" for n in range(requests.MAX_MEMBERS + 1)}},
+        {"members": {f"user-{n}": "read" for n in range(rest_requests.MAX_MEMBERS + 1)}},
     ],
 )
 def test_members_that_are_none_are_refused(body):
-    assert refusal(requests.parse_members, body)[1] in ("invalid_request", "request_too_large")
+    assert refusal(rest_requests.parse_members, body)[1] in ("invalid_request", "request_too_large")
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
 def test_a_number_that_is_none_is_refused(number):
-    assert refusal(requests.parse_state_update, f'{{"context": {{"n": {number}}}}}')[0] is InvalidRequest
+    assert refusal(rest_requests.parse_state_update, f'{{"context": {{"n": {number}}}}}')[0] is InvalidRequest
 
 
 def test_a_context_is_merged_by_its_keys():
@@ -230,7 +230,7 @@ def test_instructions_are_bounded_wherever_they_come_from():
     chat = {"messages": [{"role": "system", "content": "x" * 9_000}] * 3 + [USER]}
     for parse, body in (
         (parse_chat, chat),
-        (requests.parse_state_update, {"context": {"systemPrompt": text}}),
+        (rest_requests.parse_state_update, {"context": {"systemPrompt": text}}),
     ):
         with pytest.raises(RequestTooLarge) as caught:
             parse(json.dumps(body), Settings())
@@ -243,20 +243,20 @@ def test_a_temperature_is_rounded_to_what_a_model_can_tell():
 
 
 def test_a_chat_frame_is_read():
-    frame = requests.parse_frame(json.dumps(CHAT | {"id": "m-1"}), SETTINGS, MAX_FRAME)
-    assert isinstance(frame, requests.ChatFrame)
+    frame = frame_requests.parse_frame(json.dumps(CHAT | {"id": "m-1"}), SETTINGS, MAX_FRAME)
+    assert isinstance(frame, frame_requests.ChatFrame)
     assert (frame.content, frame.id) == ("Hi", "m-1")
 
 
 def test_a_system_frame_is_read_with_and_without_metadata():
-    bare = requests.parse_frame('{"type":"system","content":"ping"}', SETTINGS, MAX_FRAME)
-    assert bare.metadata == requests.FrameMetadata()
+    bare = frame_requests.parse_frame('{"type":"system","content":"ping"}', SETTINGS, MAX_FRAME)
+    assert bare.metadata == frame_requests.FrameMetadata()
     body = {
         "type": "system",
         "content": "resume",
         "metadata": {"afterSeq": 3, "turnId": "t", "offset": 5, "epoch": "e"},
     }
-    metadata = requests.parse_frame(json.dumps(body), SETTINGS, MAX_FRAME).metadata
+    metadata = frame_requests.parse_frame(json.dumps(body), SETTINGS, MAX_FRAME).metadata
     assert (metadata.after_seq, metadata.turn_id, metadata.offset, metadata.epoch) == (3, "t", 5, "e")
 
 
@@ -291,18 +291,18 @@ def test_a_system_frame_is_read_with_and_without_metadata():
     ],
 )
 def test_a_bad_frame_is_refused_with_a_code(body, expected):
-    assert refusal(requests.parse_frame, body, MAX_FRAME) == expected
+    assert refusal(frame_requests.parse_frame, body, MAX_FRAME) == expected
 
 
 def test_a_frame_may_ask_for_as_much_history_as_the_operator_allows():
     settings = Settings(max_history_page=7)
     body = {"type": "system", "content": "get_history", "metadata": {"before": 3}}
-    assert requests.parse_frame(json.dumps(body), settings, MAX_FRAME).metadata == requests.FrameMetadata(
+    assert frame_requests.parse_frame(json.dumps(body), settings, MAX_FRAME).metadata == frame_requests.FrameMetadata(
         limit=7, before=3
     )
     body["metadata"]["limit"] = 8
     with pytest.raises(InvalidRequest):
-        requests.parse_frame(json.dumps(body), settings, MAX_FRAME)
+        frame_requests.parse_frame(json.dumps(body), settings, MAX_FRAME)
 
 
 @pytest.mark.parametrize(
@@ -318,23 +318,23 @@ def test_a_frame_may_ask_for_as_much_history_as_the_operator_allows():
     ],
 )
 def test_a_refused_frame_is_named_as_far_as_it_has_a_name(body, expected):
-    assert requests.message_id_of(body) == expected
+    assert frame_requests.message_id_of(body) == expected
 
 
 @pytest.mark.parametrize("conversation_id", ["c", "user-123", "a.b_c:d@e", "x" * 128])
 def test_a_well_formed_conversation_id_is_taken(conversation_id):
-    assert requests.check_conversation_id(conversation_id) == conversation_id
+    assert ids.check_conversation_id(conversation_id) == conversation_id
 
 
 @pytest.mark.parametrize("conversation_id", ["", "x" * 129, "a/b", "a#b", "é", "a\n"])
 def test_any_other_conversation_id_is_refused(conversation_id):
     with pytest.raises(InvalidRequest) as caught:
-        requests.check_conversation_id(conversation_id)
+        ids.check_conversation_id(conversation_id)
     assert caught.value.code == "invalid_conversation_id"
 
 
 def test_a_message_id_is_visible_ascii():
-    assert requests.check_message_id("a#/~!") == "a#/~!"
+    assert ids.check_message_id("a#/~!") == "a#/~!"
 
 
 @pytest.mark.parametrize(("text", "expected"), [(None, 50), ("1", 1), ("100", 100), ("007", 7)])
@@ -361,7 +361,7 @@ def test_a_bad_count_is_refused(text):
     ],
 )
 def test_what_is_left_out_of_a_change_of_the_list_stays(body, marks):
-    assert requests.parse_marks(json.dumps(body), SETTINGS) == marks
+    assert rest_requests.parse_marks(json.dumps(body), SETTINGS) == marks
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_what_is_left_out_of_a_change_of_the_list_stays(body, marks):
     ],
 )
 def test_a_change_of_the_list_is_checked(body, code):
-    assert refusal(requests.parse_marks, body) == (InvalidRequest, code)
+    assert refusal(rest_requests.parse_marks, body) == (InvalidRequest, code)
 
 
 @pytest.mark.parametrize(("text", "flag"), [(None, False), ("true", True), ("false", False)])

@@ -69,18 +69,24 @@ async def test_each_answer_is_counted_once():
     await reply(world)
     model = world.settings.model
     assert world.metrics.counts == [
+        {"ActiveUsers": 1},
         {"PromptTokens": 10, "CompletionTokens": 5, "CostUsd": COST / 10**9, "model": model},
-        {"Turns": 1, "verdict": "answered"},
+        {"Turns": 1, "TurnDuration": 0, "TimeToModelCall": 0, "TimeToFirstToken": 0, "verdict": "answered"},
     ]
 
 
-@pytest.mark.parametrize("script", [[ModelInterrupted("Cut.")], ["Once", asyncio.Event()]])
-async def test_an_answer_that_never_came_is_counted_as_failed(script):
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [([ModelInterrupted("Cut.")], "model_interrupted"), (["Once", asyncio.Event()], "model_timeout")],
+)
+async def test_an_answer_that_never_came_is_counted_as_failed(script, code):
     world = World()
     world.model.scripts.append(script)
     with pytest.raises((ModelInterrupted, ModelTimeout)):
         await world.replies.reply(COLD, "alice", "", world.clock.now, world.clock.now + 50)
-    assert world.metrics.counts[-1] == {"Turns": 1, "verdict": "failed"}
+    counted = world.metrics.counts[-1]
+    assert (counted["Turns"], counted["verdict"]) == (1, "failed")
+    assert (counted["ModelFailures"], counted["code"]) == (1, code)
 
 
 # --- Answers that are given again --------------------------------------------------------------------------------
@@ -205,4 +211,5 @@ async def test_who_hangs_up_leaves_no_half_answer_behind():
     await until(lambda: world.model.waiting == 1)
     await answering.close()
     assert (await reply(world)).cache == "MISS"
-    assert world.metrics.counts[2] == {"Turns": 1, "verdict": "failed"}
+    assert [count["verdict"] for count in world.metrics.counts if "verdict" in count] == ["failed", "answered"]
+    assert world.metrics.values("ModelFailures") == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from copilotedge.adapters.dynamodb import DynamoDBStore
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.ports import ConversationStore
 from tests.fakes import FakeClock
 from tests.memory_store import MemoryStore

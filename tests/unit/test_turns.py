@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from copilotedge.errors import ModelInterrupted, ModelUnavailable
-from copilotedge.models import PromptMessage
+from copilotedge.models import Change, Connection, PromptMessage, Snapshot
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
 
@@ -289,3 +289,96 @@ async def test_frames_wait_until_the_holder_before_has_spoken_its_last_words() -
     assert world.gateway.kinds("a").count("chat:user") == 1
     await worker
     assert world.gateway.kinds("a").count("chat:user") == 2
+
+
+async def test_the_model_is_asked_while_the_turn_is_claimed() -> None:
+    world = World()
+    claimed, commit = asyncio.Event(), world.store.commit
+
+    async def slowly(conversation_id: str, change: Change) -> None:
+        await claimed.wait()
+        await commit(conversation_id, change)
+
+    await world.connect("a")
+    await world.say("a", "Hello")
+    world.store.commit = slowly
+    work = asyncio.create_task(world.work())
+    await until(lambda: len(world.model.requests) == 1)
+    assert world.gateway.kinds("a") == []
+    claimed.set()
+    await work
+    assert without_repeats(world.gateway.kinds("a")) == TURN
+    assert len(world.model.requests) == 1
+
+
+async def test_a_model_that_fails_ahead_of_the_claim_fails_the_turn() -> None:
+    world = World()
+    world.model.scripts.append([ModelUnavailable("Down.")])
+    await world.connect("a")
+    await world.say("a", "Hello")
+    await world.work()
+    assert world.gateway.kinds("a") == ["chat:user", "status:thinking", "error:model_unavailable", "status:failed"]
+
+
+async def test_who_asked_ahead_for_a_turn_that_another_holds_ends_the_call_and_charges_it() -> None:
+    world = World(tokens_per_day=1000)
+    await world.connect("a")
+    await world.say("a", "Hello")
+    [(conversation_id, turn_id, _)] = world.waker.pending
+    assert await world.runner.claim(conversation_id, "another") is not None
+    begun = world.waker.begun[turn_id]
+    world.model.scripts.append([asyncio.Event()])
+    losing = asyncio.create_task(world.runner.claim(conversation_id, "late", begun))
+    await until(lambda: world.model.waiting == 1)
+    losing.cancel()
+    await asyncio.gather(losing, return_exceptions=True)
+    assert world.model.closed == 1
+    assert world.metrics.sum("PromptTokens") > 0
+
+
+async def test_an_event_that_comes_late_asks_nothing_ahead() -> None:
+    world = World()
+    await world.say("a", "Hello")
+    [(conversation_id, turn_id, _)] = world.waker.pending
+    world.clock.advance(1_001)
+    run = await world.runner.claim(conversation_id, "late", world.waker.begun[turn_id])
+    assert run is not None and run.ahead is None
+    assert world.model.requests == []
+
+
+async def test_a_turn_that_was_stopped_before_its_claim_ends_the_call_ahead() -> None:
+    world = World()
+    world.model.scripts.append(["Words", asyncio.Event()])
+    commit = world.store.commit
+
+    async def once_the_model_speaks(conversation_id: str, change: Change) -> None:
+        await until(lambda: world.model.waiting == 1)
+        await commit(conversation_id, change)
+
+    await world.connect("a")
+    await world.say("a", "Hello")
+    await world.conversations.cancel("c1")
+    world.store.commit = once_the_model_speaks
+    await world.work()
+    assert world.gateway.kinds("a") == ["chat:user", "status:thinking", "status:cancelled"]
+    assert world.model.closed == 1
+    assert world.metrics.values("PromptTokens") == [1]
+
+
+async def test_a_socket_that_came_back_while_a_turn_was_being_begun_hears_all_of_it() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "Hello")
+    await world.work()
+    read, late = world.store.snapshot, Connection("late")
+
+    async def read_before_it_came(conversation_id: str, messages: int) -> Snapshot:
+        seen = await read(conversation_id, messages)
+        world.store.snapshot = read
+        await world.conversations.listen(conversation_id, late, offset=0)
+        return seen
+
+    world.store.snapshot = read_before_it_came
+    await world.say("a", "And now?")
+    await world.work()
+    assert without_repeats(world.gateway.kinds("late")) == TURN

@@ -8,7 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from copilotedge.adapters.dynamodb import DynamoDBStore, DynamoDBUsage
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
+from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
 from copilotedge.ports import ConversationStore, UsageStore
 from tests.fakes import FakeClock
 from tests.memory_store import MemoryStore

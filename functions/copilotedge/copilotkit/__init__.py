@@ -4,5 +4,5 @@
 
     threads                                  what AG-UI clients ask of a conversation
     agui_requests, agui_events, agui_shapes  what they send and are sent
-    graphql_calls, graphql_shapes            the mutation ``generateCopilotResponse``
+    graphql_operations, graphql_calls, graphql_shapes   the mutation ``generateCopilotResponse``
 """

@@ -14,9 +14,11 @@ from pydantic import AfterValidator, Field
 
 from copilotedge import questions
 from copilotedge.errors import InvalidRequest
+from copilotedge.ids import MESSAGE_ID
 from copilotedge.models import Marks, PromptMessage, Role, ToolCall
 from copilotedge.questions import Question
-from copilotedge.requests import MESSAGE_ID, ClientRequest, marks_of, parse, rounded
+from copilotedge.requests import ClientRequest, parse, rounded
+from copilotedge.rest_requests import marks_of
 from copilotedge.settings import Settings
 
 AGENT = "default"

@@ -7,7 +7,7 @@ from typing import Any
 
 from copilotedge import transitions
 from copilotedge.copilotkit import graphql_shapes
-from copilotedge.copilotkit.graphql_shapes import Operation
+from copilotedge.copilotkit.graphql_operations import Operation
 from copilotedge.copilotkit.threads import Threads
 from copilotedge.limits import UNLIMITED, Quota
 

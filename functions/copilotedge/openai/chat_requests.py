@@ -77,7 +77,7 @@ class ChatMessage(ClientRequest):
         return tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in self.tool_calls or ())
 
 
-class ChatRequest(ClientRequest):
+class ChatRequest(ClientRequest, defer_build=False):
     """Body of ``POST /api/copilotedge`` and ``POST /v1/chat/completions``."""
 
     messages: list[ChatMessage] = Field(min_length=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from copilotedge.conversations import Conversations
 from copilotedge.errors import NotFound
 from copilotedge.models import Message
 from copilotedge.openai.item_shapes import Item, items_of, message_id_of
+from copilotedge.values import dataclass
 
 READ = 100
 """Messages of the log that are read at once."""

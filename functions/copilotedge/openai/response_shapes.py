@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from copilotedge.answering import Reply
@@ -12,6 +12,7 @@ from copilotedge.errors import CopilotEdgeError
 from copilotedge.openai import item_shapes
 from copilotedge.openai.item_shapes import Item
 from copilotedge.prices import dollars
+from copilotedge.values import dataclass
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 Response = dict[str, Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
 from copilotedge import frames, transitions
 from copilotedge.addresses import FOR_ONE_RESPONSE, is_for_one_response
@@ -22,6 +21,7 @@ from copilotedge.ports import Clock, Log
 from copilotedge.replies import reply_of
 from copilotedge.settings import Settings
 from copilotedge.sockets import Sockets
+from copilotedge.values import dataclass
 
 CANCEL_MS = 5_000
 """How long a cancelled answer is waited for."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from copilotedge.errors import Conflict, QueueFull
 from copilotedge.models import Change, Message, PromptMessage, QueuedMessage, Receipt, Role, Snapshot, State, Turn
 from copilotedge.transitions.leases import with_standby
 from copilotedge.transitions.steps import Rules, born, new_id, new_turn, next_state, question_of, take_word, touch
+from copilotedge.values import dataclass
 
 QUESTIONS: tuple[Role, ...] = ("user", "tool")
 """Roles of messages that are answered."""

@@ -42,13 +42,13 @@ def request_cancel(state: State | None) -> Change | None:
 
 
 def note_listener(state: State | None) -> Change | None:
-    """Make the turn's holder look at the sockets once more before the turn can end; None when nothing runs.
+    """Make whoever holds the turn, or is about to begin one, look at the sockets again; None for no conversation.
 
-    The holder's own change will lose its race, and it reads again.
+    Their own change will lose its race, and they read again.
     """
-    if state is None or state.turn is None:
+    if state is None:
         return None
-    turn = with_standby(state.turn)
+    turn = with_standby(state.turn) if state.turn else None
     return Change(expected=state, state=next_state(state, listeners=state.listeners + 1, turn=turn))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from copilotedge.models import Message, Role, State, Turn
+from copilotedge.values import dataclass
 
 CLAIM_GRACE_MS = 10_000
 """How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
@@ -79,7 +80,8 @@ def born(rules: Rules, now: int) -> State:
 def new_turn(turn_id: str, message_id: str, question_seq: int, holder: str, rules: Rules, now: int) -> Turn:
     """A turn held by ``holder``, or, without one, to be claimed by a worker."""
     lease = rules.lease_ms if holder else CLAIM_GRACE_MS
-    return Turn(turn_id, message_id, question_seq, holder, attempt=1 if holder else 0, lease_until=now + lease)
+    attempt = 1 if holder else 0
+    return Turn(turn_id, message_id, question_seq, holder, attempt, lease_until=now + lease, began_at=now)
 
 
 class Asked(Protocol):

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from copilotedge import frames
 from copilotedge.errors import CopilotEdgeError
 from copilotedge.http_errors import status_of
-from copilotedge.requests import check_message_id
+from copilotedge.ids import check_message_id
 from streaming import incoming
 
 RETRY = "x-should-retry"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from copilotedge.adapters.cloudwatch import EmbeddedMetrics
+from copilotedge.adapters.cloudwatch import METRICS, EmbeddedMetrics
 
 
 @pytest.fixture
@@ -50,10 +50,38 @@ def test_the_stack_is_a_dimension_of_everything(counted):
     assert line["stack"] == "my-stack"
 
 
-def test_each_other_dimension_has_its_sums_beside_the_stacks(counted):
-    (line,) = counted({"Turns": 1}, verdict="answered", model="@cf/m")
-    assert directive(line)["Dimensions"] == [["stack"], ["stack", "verdict"], ["stack", "model"]]
-    assert (line["verdict"], line["model"]) == ("answered", "@cf/m")
+def test_each_metric_is_counted_by_its_own_dimension_beside_the_stack(counted):
+    (line,) = counted({"Turns": 1, "TurnDuration": 7.5, "ModelFailures": 1}, verdict="failed", code="model_timeout")
+    found = {tuple(m["Name"] for m in one["Metrics"]): one["Dimensions"] for one in line["_aws"]["CloudWatchMetrics"]}
+    assert found == {
+        ("Turns",): [["stack"], ["stack", "verdict"]],
+        ("TurnDuration",): [["stack"]],
+        ("ModelFailures",): [["stack"], ["stack", "code"]],
+    }
+    assert (line["verdict"], line["code"]) == ("failed", "model_timeout")
+
+
+def test_several_values_are_one_metric(counted):
+    (line,) = counted({"TtlLag": [4, 9.5]})
+    assert line["TtlLag"] == [4, 9.5]
+    assert directive(line)["Metrics"] == [{"Name": "TtlLag", "Unit": "Seconds"}]
+
+
+def test_a_metric_that_nobody_knows_is_a_mistake(counted):
+    with pytest.raises(KeyError):
+        counted({"Turnz": 1})
+
+
+def test_a_line_keeps_to_cloudwatchs_limits(counted):
+    """Specification: Embedded metric format, CloudWatch user guide."""
+    every = dict.fromkeys(METRICS, 1.0)
+    (line,) = counted(every, model="@cf/m", verdict="answered", code="model_timeout")
+    assert sum(len(one["Metrics"]) for one in line["_aws"]["CloudWatchMetrics"]) == len(METRICS)
+    assert {one["Namespace"] for one in line["_aws"]["CloudWatchMetrics"]} == {"CopilotEdge"}
+    units = {"Count", "Milliseconds", "Seconds", "None"}
+    for one in line["_aws"]["CloudWatchMetrics"]:
+        assert {metric["Unit"] for metric in one["Metrics"]} <= units
+        assert all(isinstance(line[name], str) for dimensions in one["Dimensions"] for name in dimensions)
 
 
 def test_a_line_is_out_before_the_process_may_be_frozen(monkeypatch):

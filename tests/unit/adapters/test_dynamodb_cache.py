@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from copilotedge.adapters.dynamodb import DynamoDBAnswerCache
+from copilotedge.adapters.dynamodb.cache import DynamoDBAnswerCache
 from copilotedge.errors import StoreUnavailable
 from copilotedge.models import CachedAnswer
 from tests.fakes import START, FakeClock

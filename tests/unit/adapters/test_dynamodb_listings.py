@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 from botocore.stub import Stubber
 
-from copilotedge.adapters.dynamodb import DynamoDBStore, listings
+from copilotedge.adapters.dynamodb import listings
+from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.errors import StoreUnavailable
 from copilotedge.models import Change, Listing, Marks, Message
 from copilotedge.transitions import Rules, clear

@@ -8,11 +8,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from copilotedge.adapters.dynamodb import DynamoDBUsage
+from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
 from copilotedge.errors import StoreUnavailable
 from copilotedge.limits import Limits
 from copilotedge.settings import Settings
-from tests.fakes import START, FakeClock
+from tests.fakes import START, FakeClock, FakeMetrics
 
 SLOT, DAY = START // 5_000, START // 86_400_000
 
@@ -42,26 +42,27 @@ def stored(dynamodb: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("tokens_per_day", [0, 1000])
 async def test_a_message_costs_one_write(usage, requests, tokens_per_day):
     settings = Settings(tokens_per_day=tokens_per_day, rate_limit_per_minute=100)
-    limits = Limits(usage, settings, FakeClock())
+    limits = Limits(usage, settings, FakeClock(), FakeMetrics())
     for _ in range(50):
         await limits.admit_message("alice")
     assert requests == {"UpdateItem": 50}
 
 
 async def test_a_limit_of_all_tokens_costs_one_read(usage, requests):
-    limits = Limits(usage, Settings(total_tokens_per_day=1000), FakeClock())
+    limits = Limits(usage, Settings(total_tokens_per_day=1000), FakeClock(), FakeMetrics())
     for _ in range(50):
         await limits.admit_message("alice")
     assert requests == {"UpdateItem": 50, "GetItem": 1}
 
 
 async def test_an_answer_costs_a_write_a_limit(usage, requests):
-    await Limits(usage, Settings(tokens_per_day=1, total_tokens_per_day=1), FakeClock()).charge("alice", 5)
+    settings = Settings(tokens_per_day=1, total_tokens_per_day=1)
+    await Limits(usage, settings, FakeClock(), FakeMetrics()).charge("alice", 5)
     assert requests == {"UpdateItem": 2}
 
 
 async def test_a_socket_costs_a_write_and_two_counts(usage, requests):
-    await Limits(usage, Settings(), FakeClock()).admit_socket("alice", "alice/c", "a")
+    await Limits(usage, Settings(), FakeClock(), FakeMetrics()).admit_socket("alice", "alice/c", "a")
     assert requests == {"PutItem": 1, "Query": 2}
 
 
@@ -97,7 +98,7 @@ async def test_yesterday_s_tokens_are_forgotten(dynamodb, usage):
 
 async def test_a_user_s_socket_is_an_item_that_expires(dynamodb, usage):
     await usage.open_socket("alice", "a", 0)
-    key = {"pk": {"S": "USER#alice"}, "sk": {"S": "CONN#a"}}
+    key = {"pk": {"S": "USER#alice"}, "sk": {"S": "SOCKET#a"}}
     assert dynamodb.get_item(TableName="conversations", Key=key)["Item"] == key | {"expires_at": {"N": "1800007800"}}
 
 
@@ -151,7 +152,7 @@ async def test_a_store_that_is_not_there_is_unavailable(usage, monkeypatch):
 
 
 async def test_sockets_are_counted_over_all_pages(stub, stubbed):
-    last = {"pk": {"S": "USER#alice"}, "sk": {"S": "CONN#a"}}
+    last = {"pk": {"S": "USER#alice"}, "sk": {"S": "SOCKET#a"}}
     stub.add_response("query", {"Count": 2, "LastEvaluatedKey": last})
     stub.add_response("query", {"Count": 1})
     assert await stubbed.sockets_of_user("alice") == 3

@@ -114,6 +114,7 @@ def test_a_state_is_small():
 def test_keys_sort_from_state_down_to_messages():
     keys = [
         items.STATE,
+        f"{items.CONNECTION}a",
         items.SETTINGS,
         items.queue_key(replace(QUEUED, place="2")),
         items.queue_key(replace(QUEUED, place="1")),
@@ -122,7 +123,7 @@ def test_keys_sort_from_state_down_to_messages():
         items.message_key("1-a", 9),
     ]
     assert keys == sorted(keys, reverse=True)
-    assert all(not items.MESSAGE <= key <= items.STATE for key in (items.CONNECTION + "a", items.RECEIPT + "a"))
+    assert all(not items.MESSAGE <= key <= items.STATE for key in (items.DRAFT + "a", items.RECEIPT + "a"))
 
 
 def test_each_conversation_has_a_partition():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
+from copilotedge import parcels
 from copilotedge.adapters.lambdas import TurnWorker
 from copilotedge.errors import StoreUnavailable
+from copilotedge.models import Message, Snapshot
+from copilotedge.transitions.steps import Rules, born
 
 KEYS = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
 
@@ -25,8 +29,9 @@ def stub() -> Iterator[Stubber]:
     client.close()
 
 
-def expect(stub: Stubber, event: dict[str, str]) -> None:
-    sent = {"FunctionName": "worker", "InvocationType": "Event", "Payload": json.dumps(event).encode()}
+def expect(stub: Stubber, event: dict[str, Any]) -> None:
+    payload = json.dumps(event, ensure_ascii=False).encode()
+    sent = {"FunctionName": "worker", "InvocationType": "Event", "Payload": payload}
     stub.add_response("invoke", {"StatusCode": 202}, sent)
 
 
@@ -40,6 +45,21 @@ async def test_the_worker_learns_which_socket_must_hear_it(stub):
         stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1", "connectionId": "a=", "tokenExpires": 9}
     )
     await TurnWorker(stub.client, "worker").run_turn("c1", "t1", "a=", 9)
+
+
+def begun_with(text: str) -> Snapshot:
+    return Snapshot(born(Rules(), 0), messages=(Message(1, "user", text, 0, "m1"),), connections=())
+
+
+async def test_the_worker_is_spared_to_read_what_is_known(stub):
+    begun = begun_with("Grüße 🎉")
+    expect(stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1", "begun": parcels.pack(begun)})
+    await TurnWorker(stub.client, "worker").run_turn("c1", "t1", begun=begun)
+
+
+async def test_a_history_that_is_too_long_for_an_event_is_read_by_the_worker(stub):
+    expect(stub, {"action": "run_turn", "conversationId": "c1", "turnId": "t1"})
+    await TurnWorker(stub.client, "worker").run_turn("c1", "t1", begun=begun_with("🎉" * 50_000))
 
 
 async def test_a_sweep_is_given_to_the_worker(stub):

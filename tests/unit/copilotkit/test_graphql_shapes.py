@@ -4,12 +4,12 @@ import pytest
 
 from copilotedge.answering import Pending, Reply
 from copilotedge.copilotkit.agui_requests import question_of
+from copilotedge.copilotkit.graphql_operations import operation_of
 from copilotedge.copilotkit.graphql_shapes import (
     available_agents,
     generated,
     introspected,
     loaded,
-    operation_of,
     run_of,
     thread_asked_for,
 )

@@ -65,7 +65,8 @@ def test_the_first_waiting_message_begins_its_turn_with_the_same_holder():
     change = completed(Snapshot(running(queued=2), queue=queue))
     assert change.dequeued == (waiting("1"),)
     assert change.state.queued == 1
-    assert change.state.turn == Turn("t1", "m1", 3, "me", 1, NOW + 5_000, model="model", temperature=0.5, max_tokens=9)
+    asked = {"model": "model", "temperature": 0.5, "max_tokens": 9}
+    assert change.state.turn == Turn("t1", "m1", 3, "me", 1, NOW + 5_000, began_at=NOW, **asked)
 
 
 def test_the_next_question_stands_right_behind_the_answer():

@@ -104,9 +104,15 @@ def test_a_listener_makes_the_holder_look_again():
     assert change.state.nonce != state.nonce
 
 
-@pytest.mark.parametrize("state", [None, running(None)])
-def test_a_listener_of_a_quiet_conversation_changes_nothing(state):
-    assert note_listener(state) is None
+def test_a_listener_of_a_quiet_conversation_makes_a_turn_that_is_about_to_begin_look_again():
+    state = running(None)
+    change = note_listener(state)
+    assert (change.expected, change.state.turn) == (state, None)
+    assert (change.state.nonce != state.nonce, change.state.listeners) == (True, state.listeners + 1)
+
+
+def test_nobody_can_listen_to_what_is_not_there():
+    assert note_listener(None) is None
 
 
 def test_who_says_again_how_a_turn_ended_has_the_word():

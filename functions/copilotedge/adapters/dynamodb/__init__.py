@@ -11,10 +11,6 @@
     reading      items as snapshots; which items are dead
     items        domain values as items, and their keys
     attributes   DynamoDB's typed attributes
+
+Not every function needs all of them, so they are imported one by one.
 """
-
-from copilotedge.adapters.dynamodb.cache import DynamoDBAnswerCache
-from copilotedge.adapters.dynamodb.store import DynamoDBStore
-from copilotedge.adapters.dynamodb.usage import DynamoDBUsage
-
-__all__ = ["DynamoDBAnswerCache", "DynamoDBStore", "DynamoDBUsage"]

@@ -1,19 +1,21 @@
 """Domain values as items of the table, and back. Every item of a conversation lives in one partition.
 
-=========================  =====================================================================
-``STATE``                  head of the conversation; every change swaps it
-``SETTINGS``               what clients stored: model, user, context
-``QUEUE#<place>#<id>``     user messages that wait
-``MSG#<epoch>#<seq>``      the log
-``ID#<message id>``        receipts of messages whose id the client chose
-``CONN#<connection id>``   sockets
-``DRAFT#<turn>#...``       pieces of an answer that is being written, for readers over HTTP
-=========================  =====================================================================
+==========================  ====================================================================
+``STATE``                   head of the conversation; every change swaps it
+``SOCKET#<connection id>``  sockets
+``SETTINGS``                what clients stored: model, user, context
+``QUEUE#<place>#<id>``      user messages that wait
+``MSG#<epoch>#<seq>``       the log
+``ID#<message id>``         receipts of messages whose id the client chose
+``DRAFT#<turn>#...``        pieces of an answer that is being written, for readers over HTTP
+==========================  ====================================================================
 
 A user's partition, ``USER#<user>``, lists their conversations (``CONV#<id>``), beside what ``usage`` counts and answers
 that may be given again (``CACHE#<key>``).
 
-Read downwards from ``STATE``, the table gives the state, the settings, the queue and the newest messages in one query.
+Read downwards from ``STATE``, the table gives the state, the sockets, the settings, the queue and the newest messages
+in one query. That the state is read before the sockets makes it vouch for them: whoever it counts among its listeners
+was listed before.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ SETTINGS = "SETTINGS"
 QUEUE = "QUEUE#"
 MESSAGE = "MSG#"
 RECEIPT = "ID#"
-CONNECTION = "CONN#"
+CONNECTION = "SOCKET#"
 DRAFT = "DRAFT#"
 USER = "USER#"
 USAGE = "USAGE"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from copilotedge.adapters.dynamodb import items
-from copilotedge.models import ConversationSettings, Snapshot, State
+from copilotedge.models import Connection, ConversationSettings, Snapshot, State
 
 
 def is_whole(found: list[dict[str, Any]], messages: int) -> bool:
-    """Whether the pages so far hold the whole queue and as much of the log as is asked for, or all there is."""
+    """Whether the pages so far hold the sockets, the queue, and as much of the log as is asked for, or all there is."""
     state = next((item for item in found if item["sk"] == items.STATE), None)
     if state is None:
         return True
+    if found[-1]["sk"].startswith(items.CONNECTION):
+        return False
     current = [item["sk"] for item in found if item.get("epoch") == state["epoch"]]
     queued = sum(sk.startswith(items.QUEUE) for sk in current)
     log = sum(sk.startswith(items.MESSAGE) for sk in current)
@@ -32,7 +34,14 @@ def to_snapshot(found: list[dict[str, Any]], messages: int, now: int) -> Snapsho
         settings=items.to_settings(stored) if stored and stored.get("life") == state.life else ConversationSettings(),
         queue=tuple(items.to_queued(item) for item in current if item["sk"].startswith(items.QUEUE)),
         messages=tuple(log[-messages:] if messages else ()),
+        connections=open_connections(found, now),
     )
+
+
+def open_connections(found: list[dict[str, Any]], now: int) -> tuple[Connection, ...]:
+    """The sockets among these items that can still be open."""
+    listed = [item for item in found if item["sk"].startswith(items.CONNECTION)]
+    return tuple(items.to_connection(item) for item in listed if int(item["expires_at"]) * 1000 > now)
 
 
 def live(item: dict[str, Any], now: int) -> State | None:
@@ -52,3 +61,10 @@ def is_dead(item: dict[str, Any], state: dict[str, Any] | None, max_stored: int)
     if item.get("epoch") != state["epoch"]:
         return True
     return item["sk"].startswith(items.MESSAGE) and int(item["seq"]) <= int(state["seq"]) - max_stored
+
+
+def last_write(found: list[dict[str, Any]]) -> int:
+    """When the newest message among these items was written (ms, to the second): so long before its safety net ends."""
+    messages = (item for item in found if item["sk"].startswith(items.MESSAGE))
+    ends = [int(item["expires_at"]) for item in messages if "expires_at" in item]
+    return (max(ends) - items.MESSAGE_DAYS * 86_400) * 1000 if ends else 0

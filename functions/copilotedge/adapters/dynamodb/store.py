@@ -17,9 +17,10 @@ from copilotedge.adapters.dynamodb.attributes import item_of, key, key_of, plain
 from copilotedge.adapters.dynamodb.calls import call, pages, unavailable
 from copilotedge.adapters.dynamodb.changes import writes_of
 from copilotedge.adapters.dynamodb.listings import DynamoDBListings
-from copilotedge.adapters.dynamodb.reading import is_dead, is_whole, live, to_snapshot
+from copilotedge.adapters.dynamodb.reading import is_dead, is_whole, last_write, live, open_connections, to_snapshot
 from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.models import (
+    Audience,
     Change,
     Connection,
     Draft,
@@ -29,6 +30,7 @@ from copilotedge.models import (
     Receipt,
     Snapshot,
     State,
+    Swept,
 )
 from copilotedge.ports import Clock
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TRANSACTION_TRIES = 5
+SPARE = 8
+"""Items that a snapshot reads in one request beside the messages it wants: sockets, and messages that wait."""
 BATCH = 25
 """Deletes of one BatchWriteItem request (DynamoDB's limit)."""
 
@@ -63,14 +67,9 @@ class DynamoDBStore:
     async def snapshot(self, conversation_id: str, messages: int) -> Snapshot:
         """One request, unless there is more than 1 MB to read, or more waits than usual."""
         found: list[dict[str, Any]] = []
-        limit = 2 + messages
-        async for page in self._pages(
-            items.partition(conversation_id),
-            "sk BETWEEN :low AND :high",
-            {":low": items.MESSAGE, ":high": items.STATE},
-            limit + 20,
-            False,
-        ):
+        span = {":low": items.MESSAGE, ":high": items.STATE}
+        partition, limit = items.partition(conversation_id), 2 + messages + SPARE
+        async for page in self._pages(partition, "sk BETWEEN :low AND :high", span, limit, False):
             found += page
             if is_whole(found, messages):
                 break
@@ -80,6 +79,16 @@ class DynamoDBStore:
         place = plain(key(conversation_id, items.STATE))
         reply = await call(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
         return live(item_of(reply["Item"]), self._clock()) if "Item" in reply else None
+
+    async def audience(self, conversation_id: str) -> Audience:
+        found: list[dict[str, Any]] = []
+        span = {":low": items.CONNECTION, ":high": items.STATE}
+        partition = items.partition(conversation_id)
+        async for page in self._pages(partition, "sk BETWEEN :low AND :high", span, 1000, False):
+            found += page
+        now = self._clock()
+        state = live(found[0], now) if found and found[0]["sk"] == items.STATE else None
+        return Audience(state, open_connections(found, now))
 
     async def messages(
         self, conversation_id: str, epoch: str, *, after: int, before: int, limit: int, newest: bool
@@ -108,7 +117,7 @@ class DynamoDBStore:
         else:
             await self._write(writes[0], change)
 
-    async def sweep(self, conversation_id: str) -> int:
+    async def sweep(self, conversation_id: str) -> Swept:
         """Reads upwards, so ``STATE`` comes last: what was listed before it, and it does not know, is dead for good."""
         found: list[dict[str, Any]] = []
         partition = items.partition(conversation_id)
@@ -119,7 +128,7 @@ class DynamoDBStore:
             state = None
         dead = [item for item in found if is_dead(item, state, self._max_stored)]
         await self._delete(dead)
-        return len(dead)
+        return Swept(len(dead), last_write(dead))
 
     async def connect(self, conversation_id: str, connection: Connection) -> None:
         ends = items.end_of_connection(self._clock() // 1000, connection.token_expires)
@@ -142,8 +151,7 @@ class DynamoDBStore:
         partition = items.partition(conversation_id)
         async for page in self._pages(partition, "begins_with(sk, :low)", {":low": items.CONNECTION}, 1000, True):
             found += page
-        now = self._clock() // 1000
-        return tuple(items.to_connection(item) for item in found if int(item["expires_at"]) > now)
+        return open_connections(found, self._clock())
 
     async def write_draft(self, conversation_id: str, epoch: str, draft: Draft) -> None:
         place = key(conversation_id, items.draft_key(draft.turn_id, draft.attempt, draft.offset))

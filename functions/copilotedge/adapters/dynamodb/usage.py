@@ -1,8 +1,11 @@
-"""What users use, counted in their partitions: ``USAGE`` and a ``CONN#`` item a socket. ``USER#`` alone is everybody's.
+"""What users use, counted in their partitions: ``USAGE`` and a ``SOCKET#`` item a socket.
 
-``USAGE`` has an attribute a slot (``s<slot>``: messages) and one a day (``d<day>``: tokens). Both are added to without
-conditions, so nobody is in another one's way. Each message also removes the 13 slots that have left the window last;
-what somebody who was away longer has left behind is removed when there is much of it.
+The partition ``USER#`` is everybody's.
+
+``USAGE`` has an attribute a slot (``s<slot>``: messages) and two a day (``d<day>``: tokens; ``m<day>``: messages, the
+first of which tells that the user is there that day). All are added to without conditions, so nobody is in another
+one's way. Each message also removes the 13 slots that have left the window last; what somebody who was away longer has
+left behind is removed when there is much of it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 SLOT = "s"
 DAY = "d"
+DAILY = "m"
 CLEARED = 13
 CROWDED = 15
 """Old counters that an item may have before they are removed by a request of their own."""
@@ -42,13 +46,16 @@ class DynamoDBUsage:
     async def take(self, user: str, slot: int, oldest: int, day: int) -> Tally:
         """One request, seldom two. The slot before ``oldest`` stays, for Lambdas whose clocks are behind."""
         past = [f"{SLOT}{gone}" for gone in range(oldest - 1 - CLEARED, oldest - 1)]
-        item = await self._add(user, f"{SLOT}{slot}", 1, day, remove=[*past, f"{DAY}{day - 1}"])
+        yesterday = [f"{DAY}{day - 1}", f"{DAILY}{day - 1}"]
+        item = await self._add(user, f"{SLOT}{slot}", 1, day, also=f"{DAILY}{day}", remove=[*past, *yesterday])
         slots, days = _numbered(item, SLOT), _numbered(item, DAY)
+        daily = _numbered(item, DAILY)
         old = [f"{SLOT}{n}" for n in slots if n < oldest - 1] + [f"{DAY}{n}" for n in days if n < day]
+        old += [f"{DAILY}{n}" for n in daily if n < day]
         if len(old) > CROWDED:
             await self._clear(user, old)
         messages = {number: count for number, count in slots.items() if number >= oldest and count > 0}
-        return Tally(messages, days.get(day, 0))
+        return Tally(messages, days.get(day, 0), is_first_today=daily.get(day) == 1)
 
     async def give_back(self, user: str, slot: int, day: int) -> None:
         """A repetition of the same request, because its answer was lost, is recognised by the mark that it leaves."""
@@ -111,9 +118,20 @@ class DynamoDBUsage:
         )
 
     async def _add(
-        self, user: str, counter: str, amount: int, day: int, *, remove: list[str] | None = None, mark: str = ""
+        self,
+        user: str,
+        counter: str,
+        amount: int,
+        day: int,
+        *,
+        also: str = "",
+        remove: list[str] | None = None,
+        mark: str = "",
     ) -> dict[str, Any]:
-        """The item afterwards, which lives till an hour after ``day``. A ``mark`` that is there already is refused."""
+        """The item afterwards, which lives till an hour after ``day``. A ``mark`` that is there already is refused.
+
+        The ``amount`` goes to the counter ``also``, too.
+        """
         values: dict[str, Any] = {":amount": amount, ":expires": (day + 1) * 86_400 + 3600}
         changes = "SET expires_at = :expires"
         arguments: dict[str, Any] = {}
@@ -126,7 +144,7 @@ class DynamoDBUsage:
             self._client.update_item,
             TableName=self._table,
             Key=_place(user, items.USAGE),
-            UpdateExpression=f"ADD {counter} :amount {changes}",
+            UpdateExpression=f"ADD {counter} :amount{f', {also} :amount' if also else ''} {changes}",
             ExpressionAttributeValues=plain(values),
             ReturnValues="ALL_NEW",
             **arguments,

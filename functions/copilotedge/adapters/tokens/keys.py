@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from copilotedge.errors import StoreUnavailable
-from copilotedge.ports import Clock, Log
+
+if TYPE_CHECKING:
+    from copilotedge.ports import Clock, Log
 
 KEPT_MS = 3_600_000
 """How long known keys serve when they cannot be read again."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from copilotedge.adapters.tokens.claims import Claims, WrongKey, check_form
 from copilotedge.adapters.tokens.keys import Keys
 from copilotedge.errors import StoreUnavailable
 from copilotedge.identity import Identity
-from copilotedge.ports import Clock, Log
+
+if TYPE_CHECKING:
+    from copilotedge.ports import Clock, Log
 
 FRESH_MS = 300_000
 PAUSE_MS = 3_000

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import httpx
 
+from copilotedge import correlation
 from copilotedge.adapters.workers_ai import endpoints, failures
 from copilotedge.adapters.workers_ai.answers import Answer
 from copilotedge.adapters.workers_ai.attempts import Attempts
@@ -115,6 +116,7 @@ class WorkersAi:
     async def _send(self, request: ModelRequest, model: str, token: str) -> httpx.Response:
         # A compressed stream may be held back until the compressor's block is full.
         headers = {"authorization": f"Bearer {token.strip()}", "accept-encoding": "identity"}
+        headers |= correlation.headers_to_model()
         url = endpoints.url(self._endpoint, self._base_url, model)
         body = endpoints.body(self._endpoint, request, model)
         call = self._client.build_request("POST", url, headers=headers, json=body, timeout=self._timeout)

@@ -1,0 +1,43 @@
+"""Clients of AWS services, of one botocore session: what it has read of AWS's data once serves them all.
+
+Not boto3, whose resources and transfers nobody needs here: importing those takes as long as all of our own code.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.loaders import Loader
+
+CONNECTIONS = 32
+"""Requests that one client may have under way at once."""
+
+SERVICES = ["apigatewaymanagementapi", "dynamodb", "lambda", "secretsmanager"]
+
+
+def client(service: str, read_timeout: int, attempts: int, endpoint_url: str | None = None) -> Any:
+    """A client of one of ``SERVICES``. ``read_timeout`` in seconds, ``attempts`` with the first."""
+    config = Config(
+        connect_timeout=2,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=CONNECTIONS,
+    )
+    return _session().create_client(service, endpoint_url=endpoint_url, config=config)
+
+
+class _OurServices(Loader):
+    """botocore's own data. Which services it has need not be looked up, in 400 directories: these it has."""
+
+    def list_available_services(self, _type_name: str) -> list[str]:
+        return SERVICES
+
+
+@cache
+def _session() -> Any:
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _OurServices())
+    return session
