@@ -47,14 +47,14 @@ set-api-token: environment ## put CLOUDFLARE_API_TOKEN in the place of the stack
 dead-letters: environment ## list the events that failed for good
 	@$(BIN)/python -m operations dead-letters $(if $(STACK),--stack "$$STACK")
 
-redrive: environment ## send them again to where they came from
-	@$(BIN)/python -m operations redrive $(if $(STACK),--stack "$$STACK")
+redrive: environment ## send them again to where they came from (deletions of users with FORGET=1)
+	@$(BIN)/python -m operations redrive $(if $(FORGET),--forget) $(if $(STACK),--stack "$$STACK")
 
 releases: environment ## list the versions of the functions, and which are live
 	@$(BIN)/python -m operations releases $(if $(STACK),--stack "$$STACK")
 
-rollback: environment ## make the version before the live one live, of every function
-	@$(BIN)/python -m operations rollback $(if $(STACK),--stack "$$STACK")
+rollback: environment ## make the release before the live one live, in every function (or TO=release)
+	@$(BIN)/python -m operations rollback $(if $(TO),--to "$$TO") $(if $(STACK),--stack "$$STACK")
 
 backup: environment ## back up the table
 	@$(BIN)/python -m operations backup $(if $(STACK),--stack "$$STACK")
@@ -65,7 +65,7 @@ restore: environment ## restore it into a new table: make restore SOURCE=2026-11
 recover: environment ## copy conversations that are gone from there: make recover TABLE=... OF=alice (or EVERYBODY=1)
 	@$(BIN)/python -m operations recover --table "$$TABLE" $(if $(OF),--user "$$OF") $(if $(EVERYBODY),--everybody) $(if $(STACK),--stack "$$STACK")
 
-destroy: environment sam ## delete a stack on AWS with its conversations: make destroy STACK=... CONFIRM=...
+destroy: environment sam ## delete a stack on AWS with its conversations: make destroy STACK=copilotedge CONFIRM=copilotedge/eu-west-1
 	@$(BIN)/python -m operations destroy $(if $(CONFIRM),--confirm "$$CONFIRM") $(if $(STACK),--stack "$$STACK")
 
 # `sam build` wants the interpreter of the functions' runtime on the PATH; the same one compiles what it has built.

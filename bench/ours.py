@@ -21,7 +21,8 @@ import httpx
 import turn_worker
 import websocket_api
 from bench.meter import Count, Meter
-from bench.workload import ANSWER, QUESTION
+from bench.waits import Waits, WatchedModel
+from bench.workload import ANSWER, LOG, QUESTION
 from copilotedge import watching
 from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.adapters.lambdas import TurnWorker
@@ -29,6 +30,7 @@ from copilotedge.addresses import address_of
 from copilotedge.entrance import Entrance
 from copilotedge.identity import NEVER
 from copilotedge.models import Change, Message
+from copilotedge.runtime import now
 from copilotedge.settings import Settings
 from copilotedge.transitions import Rules
 from copilotedge.transitions.steps import born
@@ -46,8 +48,6 @@ WATCH_SECONDS = watching.WATCH_SECONDS
 UNLIMITED = {"rate_limit_per_minute": 0, "max_sockets_per_user": 0, "max_sockets_per_conversation": 0}
 LIMITED = {"rate_limit_per_minute": 1_000_000, "max_sockets_per_user": 20, "max_sockets_per_conversation": 100}
 """With every limit counted, and none in the way."""
-LOG = 20_000
-"""Messages that a log may hold here, so that 10,000 are not evicted before they are looked at."""
 LONG_LEASE = 14_400
 """Seconds; so that nobody need renew one while moto takes its time."""
 TRANSACTION, BATCH = 90, 25
@@ -90,17 +90,22 @@ class Bench:
         self.gateway = FakeGateway()
         self.events = Events()
         self.app.gateway, self.app.waker = self.gateway, TurnWorker(cast("Any", self.events), "turn-worker")
-        self.before_model: list[str] = []
+        self.waits = Waits()
+        self.app.model = WatchedModel(self.app.model, self.waits)
         self.answer = Reply(chunks=[ANSWER])
         model.reset()
         model.when(self._answer)
         self.rest("warm", "the token of the model is read once")
 
-    def cost(self, act: Callable[[], object]) -> Count:
-        """Of all that the act does. ``before_model`` then has what it had asked for when it asked the model."""
-        self.before_model = []
+    def cost(self, act: Callable[[], object], *, in_real_time: bool = False) -> Count:
+        """Of all that the act does. ``waits`` then knows how often it waited for the table before the model was asked.
+
+        No time passes for it while it waits for the table, unless ``in_real_time``.
+        """
+        self.waits.reset()
         self._meter.take()
-        act()
+        with self.waits.installed(as_clock=not in_real_time):
+            act()
         return self._meter.take()
 
     def rest(self, conversation: str, content: str = QUESTION, **headers: str) -> None:
@@ -176,7 +181,6 @@ class Bench:
             self._client.batch_write_item(RequestItems={TABLE: puts})
 
     def _answer(self, _: object) -> Reply:
-        self.before_model = [name for name in self._meter.so_far().order if name.startswith("dynamodb.")]
         return self.answer
 
 
@@ -194,11 +198,6 @@ def message(number: int, at: int) -> Message:
     return Message(
         number, "assistant", ANSWER, at, name, turn, tokens=270, prompt_tokens=140, model=model, cost=1_000_000
     )
-
-
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @contextmanager

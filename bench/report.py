@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import documents
 from bench.promises import MB, by_turn, in_full, number, peers, promises
+from bench.workload import LOG
 
 PEERS = {"langchain-community": "LangChain", "langgraph-checkpoint-aws": "LangGraph"}
 CLASSES = {"langchain-community": "DynamoDBChatMessageHistory", "langgraph-checkpoint-aws": "DynamoDBSaver"}
@@ -51,6 +52,7 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
         "requests": units(found, "requests"),
         "as-base": as_base64(found),
         "other-turns": other_turns(ours),
+        "full-log": full_log(found),
         "latency": latency(found["latency"]),
         "processor-time": processor_time(found["cpu"]),
         "fan-out": fan_out(found["fan_out"]),
@@ -132,7 +134,19 @@ def headline_units(found: Mapping[str, Any]) -> str:
         cells = [beside(mine, turns.get(turn, {})) for turns in others.values()]
         rows.append([f"{turn:,} ({mine['stored']:,})", pair(mine), *cells])
     names = [f"{name} `{CLASSES[package]}`" for package, name in PEERS.items()]
-    return table(["turn (messages stored)", "CopilotEdge", *names], rows)
+    return table(["turn (messages stored)", "CopilotEdge", *names], rows) + f"\n\n{full_log(found)}"
+
+
+def full_log(found: Mapping[str, Any]) -> str:
+    """What the template's default makes of a long conversation."""
+    full = found["units"]["ours"]["evicting"]
+    mean, most = f"{number(full['mean_write_units'])} write units", number(full["most_write_units"])
+    return (
+        f"10,000 messages are kept here because the run sets `MaxStoredMessages` to {LOG:,}. The template's default is"
+        f" {full['stored']:,}: once there are as many, the oldest are evicted, and a turn takes {mean} in"
+        f" {number(full['mean_requests'])} requests on average, and rate limiting's one of each; single turns {most}"
+        " write units."
+    )
 
 
 def beside(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
@@ -227,12 +241,15 @@ def cold_start(rows: Sequence[Mapping[str, Any]]) -> str:
             one["import_ms"],
             one["floor_ms"],
             f"{one['ratio']:.2f}",
+            one["floor_unwatched_ms"],
+            f"{one['import_ms'] / one['floor_unwatched_ms']:.2f}",
             one["first_call_ms"],
             f"{one['zipped'] / MB:.1f} MB",
         ]
         for one in rows
     ]
-    return table(["function", "import", "floor", "ratio", "first call", "zipped"], cells)
+    heads = ["function", "import", "floor", "ratio", "floor, collector off", "ratio to that", "first call", "zipped"]
+    return table(heads, cells)
 
 
 def memory_sizes(rows: Sequence[Mapping[str, Any]]) -> str:

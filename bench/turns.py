@@ -28,7 +28,7 @@ def by_turn(bench: Bench, last: int, turn: Callable[[str], None]) -> Iterator[di
         name = f"turn-{number}"
         bench.fill(name, stored_before(number))
         count = bench.cost(partial(turn, name))
-        yield {"turn": number, "stored": stored_before(number), **count.as_json(), "before_model": bench.before_model}
+        yield {"turn": number, "stored": stored_before(number), **count.as_json(), "waits": bench.waits.before_model}
 
 
 def variants(bench: Bench) -> dict[str, dict[str, Any]]:
@@ -57,7 +57,7 @@ def lasting(bench: Bench) -> dict[str, dict[str, Any]]:
             for bench.answer in (short, long):
                 bench.fill(name, 198)
                 bench.socket("connect", name)
-                counts.append(bench.cost(partial(turn, name)))
+                counts.append(bench.cost(partial(turn, name), in_real_time=True))
             brief, lasted = counts
             found[name] = {
                 "requests": (lasted.dynamodb_requests - brief.dynamodb_requests) / LONG_SECONDS,
@@ -100,7 +100,7 @@ def websocket(bench: Bench, last: int) -> dict[str, Any]:
         count = bench.cost(partial(bench.over_websocket, name, f"m-{number}"))
         frames = sum(map(len, bench.gateway.frames.values()))
         about = {"turn": number, "stored": stored_before(number), "frames_a_socket": frames}
-        over_websocket.append(about | count.as_json() | {"before_model": bench.before_model})
+        over_websocket.append(about | count.as_json() | {"waits": bench.waits.before_model})
     return {"turns": over_websocket, "door": door}
 
 
@@ -112,7 +112,7 @@ def main(last: int, result: Path) -> None:
         found["evicting"] = evicting(Bench(meter, model, **UNLIMITED, max_stored_messages=most), most)
         limited = Bench(meter, model, **LIMITED)
         found["rest_limited"] = list(by_turn(limited, last, limited.rest))
-        found["stream_limited"] = list(by_turn(limited, min(last, 501), limited.stream))
+        found["stream_limited"] = list(by_turn(limited, last, limited.stream))
         found["websocket"] = websocket(limited, last)
         found["a_second_more"] = lasting(Bench(meter, model, **LIMITED, lease_seconds=Settings().lease_seconds))
     result.write_text(json.dumps(found))

@@ -1,7 +1,5 @@
 """The local stack: MiniStack, a model, the template deployed, and the stream API beside it."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,11 +25,6 @@ SMALL_MODEL_HISTORY_CHARACTERS = 12_000  # about 3,000 tokens: well within the m
 
 def quiet(_: str) -> None:
     """Says nothing."""
-
-
-def release(parameters: Mapping[str, str]) -> str:
-    """A name that only these template parameters have; it tells nothing of them."""
-    return hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Stack:
@@ -68,11 +61,7 @@ class Stack:
         return self.deploy(self._parameters(model, options) | dict(options.parameters))
 
     def deploy(self, parameters: Mapping[str, str]) -> Endpoints:
-        """Deploys what is built with these template parameters. Raises LocalStackError.
-
-        The release is named after them: functions are published anew when they change, and only then.
-        """
-        parameters = {"Release": release(parameters)} | dict(parameters)
+        """Deploys what is built with these template parameters. Raises LocalStackError."""
         with self._step("Deploying the template"):
             self.sam.deploy(self.ministack.endpoint, self.name, parameters)
             outputs = bridge(self.client, self.name)

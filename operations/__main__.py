@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     whose = made["recover"].add_mutually_exclusive_group(required=True)
     whose.add_argument("--user", help="who owns the conversations")
     whose.add_argument("--everybody", action="store_true", help="after the loss of a whole table")
-    made["destroy"].add_argument("--confirm", default="", help="the stack's name, once more")
+    made["redrive"].add_argument("--forget", action="store_true", help="deletions of users too")
+    made["rollback"].add_argument(
+        "--to", default="", help="the release (default: the one before, if all have the same)"
+    )
+    made["destroy"].add_argument("--confirm", default="", help="the stack and its region, as copilotedge/eu-west-1")
     return whole
 
 
@@ -79,7 +83,7 @@ def rotate_keys(stack: DeployedStack, chosen: argparse.Namespace) -> None:
     settings = stack.token_settings()
     SigningKeys(stack.client("secretsmanager"), settings.secret_arn).rotate()
     print(f"The stack {stack.name} {stack.place} has a new signing key.")
-    print("Tokens of the last key stay good until they expire. Rotating once more ends them, within ten minutes.")
+    print("Tokens of the last key stay good until they expire. Rotating once more ends them, within six minutes.")
 
 
 def set_api_token(stack: DeployedStack, chosen: argparse.Namespace) -> None:
@@ -105,7 +109,7 @@ def dead_letters(stack: DeployedStack, chosen: argparse.Namespace) -> None:
 def redrive(stack: DeployedStack, chosen: argparse.Namespace) -> None:
     """send dead letters again to where they came from"""
     replays = []
-    for replay in DeadLetters(stack).replay():
+    for replay in DeadLetters(stack).replay(forget=chosen.forget):
         print(f"{replay.letter}: {replay.outcome}")
         replays.append(replay)
     left = sum(not replay.done for replay in replays)
@@ -133,8 +137,8 @@ def share(function: Function, number: str) -> str:
 
 
 def rollback(stack: DeployedStack, chosen: argparse.Namespace) -> None:
-    """make the version before the live one live, of every function"""
-    for function, version in Releases(stack).roll_back():
+    """make the release before the live one live, in every function"""
+    for function, version in Releases(stack).roll_back(chosen.to):
         live = function.version(function.live)
         print(f"{function.name}: {live.number} ({live.release}) -> {version.number} ({version.release})")
     print(f"The stack {stack.name} {stack.place} is back. Its table, its APIs and its roles are as they were deployed.")
@@ -162,14 +166,19 @@ def recover(stack: DeployedStack, chosen: argparse.Namespace) -> None:
 def deploy(stack: DeployedStack, chosen: argparse.Namespace) -> None:
     """deploy what is built to AWS, as a new release"""
     name = on_aws(chosen)
-    release = deployments.deploy(name, os.environ)
+    place = stack.whereabouts()
+    print(f"Deploying {name}: {place}.", flush=True)
+    release = deployments.deploy(name, place.region, os.environ)
     print(f"{name} is at the release {release}.")
 
 
 def destroy(stack: DeployedStack, chosen: argparse.Namespace) -> None:
     """delete a stack on AWS with all its conversations"""
     name = on_aws(chosen)
-    deployments.destroy(name, chosen.confirm)
+    place = stack.whereabouts()
+    print(f"Destroying {name}: {place}.", flush=True)
+    stack.check_exists()
+    deployments.destroy(name, place.region, chosen.confirm)
     print(f"{name} is gone. {deployments.LEFT_BEHIND}")
 
 

@@ -69,7 +69,8 @@ class Backups:
 
         Whatever was deleted since comes back with what was lost: a table does not tell the one from the other.
         A conversation's state is written last, on condition that there is still none: until then nobody sees the rest.
-        What has expired is left behind, and so is what counts sockets and what a user has spent.
+        What has expired is left behind, and so is what counts sockets and what a user has spent. A sweep deletes what
+        has no state, so none may run on the same conversations meanwhile, nor dead letters be sent again.
         """
         tally, now = Tally(), int(time.time())
         for partition, items in self._partitions(source):

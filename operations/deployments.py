@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from local.errors import LocalStackError
 from local.options import from_environment
 from local.places import CHECKOUT, SAM_CONFIG
@@ -33,19 +35,23 @@ def sam(arguments: Sequence[str]) -> int:
     return run_to_end(command, {**os.environ, "SAM_CLI_TELEMETRY": "0"}, sys.stdout)
 
 
-def deploy(stack: str, environment: Mapping[str, str], run: Run = sam) -> str:
+def deploy(stack: str, region: str, environment: Mapping[str, str], run: Run = sam, template: Path = BUILT) -> str:
     """Deploys what `make build` has built, as a new release, whose name it gives. Raises OperationError.
 
-    Parameters that neither the environment nor ``PARAMS`` names stay as they are. They go to SAM CLI in a file: a
-    command line is readable by every user of the machine, and one of them is the API token.
+    Parameters that neither the environment nor ``PARAMS`` names stay as they are, but for the runtime and the
+    processor: these are what was built for. They go to SAM CLI in a file: a command line is readable by every user of
+    the machine, and one of them is the API token.
     """
-    parameters = parameters_in(environment)
+    parameters, built = parameters_in(environment), built_for(template)
+    for name, value in built.items():
+        if parameters.setdefault(name, value) != value:
+            raise OperationError(f"{name} is {parameters[name]}, but what is built is for {value}. Build it again.")
     release = parameters.setdefault("Release", stamp())
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "parameters.yaml"
         file.touch(mode=0o600)
         file.write_text(json.dumps(parameters))  # JSON is YAML
-        where = ["--template-file", str(BUILT), "--stack-name", stack]
+        where = ["--template-file", str(template), "--stack-name", stack, "--region", region, "--s3-prefix", stack]
         if run(["deploy", *where, "--parameter-overrides", f"file://{file}"]):
             raise OperationError(
                 f"The deployment failed. {stack} is as it was before, or CloudFormation is seeing to it."
@@ -67,9 +73,20 @@ def parameters_in(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in model.items() if value} | dict(options.parameters)
 
 
-def destroy(stack: str, confirmed: str, run: Run = sam) -> None:
-    """Deletes the stack with its conversations. Raises OperationError unless its name was given twice."""
-    if confirmed != stack:
-        raise OperationError(f"This deletes {stack} and every conversation in it. If you mean it: CONFIRM={stack}")
-    if run(["delete", "--stack-name", stack, "--no-prompts"]):
+def built_for(template: Path) -> dict[str, str]:
+    """The runtime and the processor that the layers of a built template are for. Raises OperationError without one."""
+    try:
+        resources = yaml.safe_load(template.read_text())["Resources"]
+    except FileNotFoundError as error:
+        raise OperationError("Nothing is built yet: `make build`.") from error
+    about = resources["VendorLayer"]["Metadata"]
+    return {"PythonRuntime": about["BuildMethod"], "Architecture": about["BuildArchitecture"]}
+
+
+def destroy(stack: str, region: str, confirmed: str, run: Run = sam) -> None:
+    """Deletes the stack with its conversations. Raises OperationError unless it was confirmed by name and region."""
+    meant = f"{stack}/{region}"
+    if confirmed != meant:
+        raise OperationError(f"This deletes {stack} and every conversation in it. If you mean it: CONFIRM={meant}")
+    if run(["delete", "--stack-name", stack, "--region", region, "--no-prompts"]):
         raise OperationError(f"{stack} could not be deleted.")

@@ -1,6 +1,8 @@
 """The deployed stack that a command is about."""
 
-from collections.abc import Callable
+import functools
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,12 +28,32 @@ class TokenSettings:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Whose account a stack is in, and in which region."""
+
+    account: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"account {self.account}, region {self.region}"
+
+
+@dataclass(frozen=True)
 class DeployedStack:
-    """A CloudFormation stack. `place` is for people; `client` makes a boto3 client for a service's name."""
+    """A CloudFormation stack. `place` is for people; `client` makes a boto3 client, as `Session.client` does."""
 
     name: str
     place: str
-    client: Callable[[str], Any]
+    client: Callable[..., Any]
+
+    def check_exists(self) -> None:
+        """Raises OperationError when there is no such stack."""
+        self._outputs()
+
+    def whereabouts(self) -> Place:
+        """Where commands go. Raises BotoCoreError when no region or no credentials are set."""
+        region: str = self.client("cloudformation").meta.region_name
+        return Place(self.client("sts").get_caller_identity()["Account"], region)
 
     def token_settings(self) -> TokenSettings:
         """Raises OperationError when there is no such stack, or it takes no tokens of ours."""
@@ -74,11 +96,21 @@ class DeployedStack:
 
 def find(name: str | None, directory: Path) -> DeployedStack:
     """The stack of this name on AWS. Without a name: the local one, if it is up, else `copilotedge` on AWS."""
-    on_aws = cast("Callable[[str], Any]", boto3.client)
     if name is not None:
-        return DeployedStack(name, "on AWS", on_aws)
+        return DeployedStack(name, "on AWS", clients_on_aws(os.environ))
     try:
         endpoints = Endpoints.read(directory / "endpoints.json")
     except FileNotFoundError:
-        return DeployedStack(DEFAULT_NAME, "on AWS", on_aws)
-    return DeployedStack(endpoints.stack_name, "on this machine", LocalStack(directory).client)
+        return DeployedStack(DEFAULT_NAME, "on AWS", clients_on_aws(os.environ))
+    server = LocalStack(directory).ministack
+    make = cast("Callable[..., Any]", server.session().client)
+    return DeployedStack(endpoints.stack_name, "on this machine", functools.partial(make, endpoint_url=server.endpoint))
+
+
+def clients_on_aws(environment: Mapping[str, str]) -> Callable[..., Any]:
+    """Makes clients of the region that the AWS CLI would take.
+
+    AWS_REGION goes before AWS_DEFAULT_REGION and the profile's region. boto3 does not know the first.
+    """
+    session = boto3.Session(region_name=environment.get("AWS_REGION") or None)
+    return cast("Callable[..., Any]", session.client)

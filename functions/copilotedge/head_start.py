@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from copilotedge.models import ModelEvent, ModelRequest, Turn
+from copilotedge.models import Finished, ModelEvent, ModelRequest, TextDelta, Turn, Usage
 from copilotedge.ports import Model
 
 
@@ -36,6 +36,17 @@ class HeadStart:
         """End the call, if it has not ended."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def said(self) -> tuple[int, Usage, str]:
+        """What nobody has listened to: its characters, what the model counted (if it had ended), and which it was."""
+        characters, usage, model = 0, Usage(), ""
+        while not self._heard.empty():
+            event = self._heard.get_nowait()
+            if isinstance(event, Finished):
+                usage, model = event.usage, event.model
+            elif event is not None:
+                characters += len(event.text if isinstance(event, TextDelta) else event.arguments)
+        return characters, usage, model
 
     async def _ask(self, model: Model, request: ModelRequest) -> None:
         self.asked = request

@@ -180,7 +180,7 @@ class Settlement:
             return seen
         if channel is not None and seen.connections is not None and seen.state.listeners != run.state.listeners:
             await self._watch.meet(run, channel, seen.connections, seen.state)
-        run.state = seen.state
+        run.state, run.connections = seen.state, seen.connections
         return seen
 
     async def _evict(self, conversation_id: str, change: Change) -> None:

@@ -195,7 +195,8 @@ class Sockets:
             await self._resume(conversation_id, connection, metadata)
 
     async def _history(self, conversation_id: str, connection: Connection, metadata: FrameMetadata) -> None:
-        await self._conversations.listen(conversation_id, connection)
+        if not metadata.before:
+            await self._conversations.listen(conversation_id, connection)
         page = await self._conversations.page(conversation_id, metadata.limit, before=metadata.before)
         entries = [frames.history_entry(message) for message in page.messages]
         kept = page.messages[-frames.fitting(reversed(entries)) :] if entries else ()

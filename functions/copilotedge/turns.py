@@ -20,7 +20,7 @@ from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
 from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
 from copilotedge.head_start import HeadStart
-from copilotedge.models import Finished, ModelEvent, Snapshot, ToolCallDelta, Usage
+from copilotedge.models import Finished, ModelEvent, Snapshot, ToolCallDelta
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
@@ -33,8 +33,8 @@ FLUSH_SECONDS = 5.0
 """How long a worker's end waits for slow sockets."""
 CALLER_FLUSH_SECONDS = 1.0
 """The same where a caller waits for its answer."""
-HEAD_START_MS = 1000
-"""An older turn may have been claimed, and its event be a repeated one; then the model would be asked in vain."""
+FRESH_MS = 1000
+"""What was read longer ago is read again. The event is a repeated one, perhaps: the model would be asked in vain."""
 LAG_SECONDS = 0.25
 """How long the next turn waits for sockets that take nothing; the others are waited for, lest they fall behind."""
 
@@ -70,38 +70,37 @@ class TurnRunner:
         """Become the holder of the running turn; None when none runs or another holder is at work on it.
 
         A live lease may be a dead holder's: it is waited out once, and then either renewed or ours. Who began the turn
-        can tell how the conversation stood then (``begun``): if it still does, nothing is read, and the model is asked
-        while the turn is being claimed.
+        can tell how the conversation stood then (``begun``): if that was a moment ago, nothing is read unless it has
+        changed since, and the model is asked while the turn is being claimed.
         """
-        ahead = self._ask_ahead(begun)
+        turn = begun.state.turn if begun and begun.state else None
+        if begun is None or turn is None or self._clock() - turn.began_at > FRESH_MS:
+            return await self._claim(conversation_id, holder, None, None)
+        request = prompts.for_turn(turn, begun.settings, begun.messages, self._settings)
+        ahead = HeadStart(self._model, turn, request, self._clock())
         try:
-            run = await self._claim(conversation_id, holder, begun)
+            run = await self._claim(conversation_id, holder, begun, ahead)
         except BaseException:
             await self._stop(ahead)
             raise
-        if run is None or ahead is None or (run.turn.turn_id, run.turn.attempt) != (ahead.turn.turn_id, 1):
+        if run is None or (run.turn.turn_id, run.turn.attempt) != (turn.turn_id, 1):
             await self._stop(ahead)
             return run
         run.ahead, run.times.asked_at = ahead, ahead.asked_at
         return run
 
-    def _ask_ahead(self, begun: Snapshot | None) -> HeadStart | None:
-        """Only where the claim will most likely succeed: not for an event that comes late, or once more."""
-        state, now = begun.state if begun else None, self._clock()
-        if begun is None or state is None or state.turn is None or now - state.turn.began_at > HEAD_START_MS:
-            return None
-        request = prompts.for_turn(state.turn, begun.settings, begun.messages, self._settings)
-        return HeadStart(self._model, state.turn, request, now)
-
-    async def _stop(self, ahead: HeadStart | None) -> None:
-        """The turn is not ours: nobody will hear what the model was asked for it."""
-        if ahead is not None:
-            await ahead.stop()
+    async def _stop(self, ahead: HeadStart) -> None:
+        """The turn is not ours: nobody will hear what the model was asked for it. Doing so again changes nothing."""
+        await ahead.stop()
+        asked, ahead.asked = ahead.asked, None
+        if asked is not None:
             self._log.info("head_start_unused", turn_id=ahead.turn.turn_id)
-            if ahead.asked is not None:
-                await self._charges.charge(ahead.turn.user, ahead.asked, 0, Usage())
+            characters, usage, model = ahead.said()
+            await self._charges.charge(ahead.turn.user, asked, characters, usage, model)
 
-    async def _claim(self, conversation_id: str, holder: str, begun: Snapshot | None) -> Run | None:
+    async def _claim(
+        self, conversation_id: str, holder: str, begun: Snapshot | None, ahead: HeadStart | None
+    ) -> Run | None:
         waited_for: tuple[str, int] | None = None
         while True:
             snapshot = begun or await self._store.snapshot(conversation_id, self._settings.snapshot_messages)
@@ -113,6 +112,8 @@ class TurnRunner:
                 if waited_for and waited_for != (turn.turn_id, turn.lease_until):
                     return None
                 waited_for = (turn.turn_id, turn.lease_until)
+                if ahead is not None:
+                    await self._stop(ahead)
                 await asyncio.sleep((turn.lease_until - self._clock()) / 1000)
                 continue
             change = transitions.claim(snapshot.state, turn.turn_id, holder, self._rules, self._clock())

@@ -52,6 +52,7 @@ class Watch:
         if state is None or current is None or not run.is_still_mine(current):
             return "fenced"
         await self.meet(run, channel, audience.connections, state)
+        run.connections = audience.connections
         run.state, run.turn = state, current
         if current.closing:
             return "closing"

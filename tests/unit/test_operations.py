@@ -149,6 +149,21 @@ def test_no_local_stack_means_the_one_on_aws(tmp_path):
     assert (found.name, found.place) == ("copilotedge", "on AWS")
 
 
+@pytest.mark.parametrize(
+    ("named", "usual", "taken"),
+    [("eu-west-1", "us-east-1", "eu-west-1"), ("eu-west-1", "", "eu-west-1"), ("", "us-east-1", "us-east-1")],
+)
+def test_the_region_is_the_one_that_the_aws_cli_takes(tmp_path, monkeypatch, named, usual, taken):
+    for name, value in (("AWS_REGION", named), ("AWS_DEFAULT_REGION", usual)):
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, value)
+    for stack in (find("mine", tmp_path), find(None, tmp_path)):
+        client = stack.client("cloudformation")
+        assert client.meta.region_name == taken
+        client.close()
+
+
 def test_the_local_stack_is_meant_when_it_is_up_and_no_other_is_named(tmp_path):
     up = Endpoints("http://h", "ws://h", "http://s", "http://h/", "http://127.0.0.1:4599", "table", "mine", "http://m")
     (tmp_path / "endpoints.json").write_text(json.dumps(asdict(up)))

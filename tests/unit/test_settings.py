@@ -12,7 +12,7 @@ import yaml
 from copilotedge.settings import Settings
 
 TEMPLATE = Path(__file__).parent.parent.parent / "template.yaml"
-NOT_OURS = {"POWERTOOLS_LOG_LEVEL", "RELEASE"}
+NOT_OURS = {"POWERTOOLS_LOG_LEVEL", "RELEASE", "SETTINGS_VERSION"}
 OTHERWISE_IN_TESTS = {"AUTOMATIC_TITLES"}
 """Off where no template speaks, so that a test's model is asked what the test asks."""
 

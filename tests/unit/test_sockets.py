@@ -200,8 +200,10 @@ async def test_an_empty_history_is_told_too():
 async def test_older_history_can_be_asked_for():
     world = World()
     await answered(world, "1", "2")
+    before = await world.store.state("c1")
     await command(world, "a", "get_history", before=3)
     assert [entry["seq"] for entry in told(world, "a")[0]["metadata"]["messages"]] == [1, 2]
+    assert await world.store.state("c1") == before
 
 
 async def test_a_history_too_long_for_one_frame_has_the_newest_and_says_that_there_is_more():

@@ -321,19 +321,57 @@ async def test_a_model_that_fails_ahead_of_the_claim_fails_the_turn() -> None:
 
 
 async def test_who_asked_ahead_for_a_turn_that_another_holds_ends_the_call_and_charges_it() -> None:
-    world = World(tokens_per_day=1000)
-    await world.connect("a")
+    world = World()
     await world.say("a", "Hello")
     [(conversation_id, turn_id, _)] = world.waker.pending
     assert await world.runner.claim(conversation_id, "another") is not None
-    begun = world.waker.begun[turn_id]
-    world.model.scripts.append([asyncio.Event()])
-    losing = asyncio.create_task(world.runner.claim(conversation_id, "late", begun))
-    await until(lambda: world.model.waiting == 1)
+    commit = world.store.commit
+
+    async def once_the_model_speaks(conversation_id: str, change: Change) -> None:
+        await until(lambda: world.model.waiting == 1)
+        await commit(conversation_id, change)
+
+    world.store.commit = once_the_model_speaks
+    world.model.scripts.append(["Words", asyncio.Event()])
+    losing = asyncio.create_task(world.runner.claim(conversation_id, "late", world.waker.begun[turn_id]))
+    await until(lambda: world.model.closed == 1)
     losing.cancel()
     await asyncio.gather(losing, return_exceptions=True)
-    assert world.model.closed == 1
-    assert world.metrics.sum("PromptTokens") > 0
+    assert (world.metrics.values("PromptTokens"), world.metrics.values("CompletionTokens")) == ([1], [1])
+
+
+async def test_what_a_model_counted_that_nobody_heard_is_charged() -> None:
+    world = World()
+    await world.say("a", "Hello")
+    [(conversation_id, turn_id, _)] = world.waker.pending
+    assert await world.runner.claim(conversation_id, "another") is not None
+    commit = world.store.commit
+
+    async def once_the_model_is_done(conversation_id: str, change: Change) -> None:
+        await until(lambda: world.model.closed == 1)
+        await commit(conversation_id, change)
+
+    world.store.commit = once_the_model_is_done
+    losing = asyncio.create_task(world.runner.claim(conversation_id, "late", world.waker.begun[turn_id]))
+    await until(lambda: world.metrics.sum("CompletionTokens") > 0)
+    losing.cancel()
+    await asyncio.gather(losing, return_exceptions=True)
+    assert (world.metrics.values("PromptTokens"), world.metrics.values("CompletionTokens")) == ([10], [5])
+
+
+async def test_a_turn_that_is_given_up_tells_the_sockets_that_came_during_it() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "Hello")
+    [(conversation_id, _, _)] = world.waker.pending
+    run = await world.runner.claim(conversation_id, "me")
+    assert run is not None
+    channel = world.runner._open(run)
+    await world.conversations.listen("c1", Connection("b"), offset=0)
+    assert await world.runner._watch._look(run, channel) is None
+    await channel.close()
+    await world.runner.give_up(run)
+    assert world.gateway.kinds("b")[-1] == "status:failed"
 
 
 async def test_an_event_that_comes_late_asks_nothing_ahead() -> None:

@@ -32,7 +32,9 @@ def client(service: str, read_timeout: int, attempts: int, endpoint_url: str | N
 class _OurServices(Loader):
     """botocore's own data. Which services it has need not be looked up, in 400 directories: these it has."""
 
-    def list_available_services(self, _type_name: str) -> list[str]:
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Whatever of their data, which is what ``type_name`` says, is asked for."""
+        del type_name
         return SERVICES
 
 

@@ -12,7 +12,7 @@ import pytest
 from bench import documents, sizing
 from bench.processes import MemoryWatch, cpu_seconds, resident_mb
 from bench.promises import of_cold_starts, of_units, promises
-from bench.report import headlines, number, tables, unit, write
+from bench.report import cold_start, headlines, number, tables, unit, write
 
 CHECKOUT = Path(__file__).parent.parent.parent.parent
 REPORT = CHECKOUT / "bench" / "REPORT.md"
@@ -47,6 +47,33 @@ def test_a_broken_promise_shows(found):
         turn["write_units"] *= 2
     broken = [what for what, _, holds in of_units(found) if holds != "yes"]
     assert len(broken) >= 2
+
+
+@pytest.mark.parametrize(
+    ("door", "turns"),
+    [
+        ("REST", lambda ours: ours["rest_limited"]),
+        ("stream API", lambda ours: ours["stream_limited"]),
+        ("WebSocket", lambda ours: ours["websocket"]["turns"]),
+    ],
+)
+def test_every_way_in_must_stay_flat_and_wait_twice_at_most(found, door, turns):
+    last = max(turns(found["units"]["ours"]), key=lambda turn: turn["turn"])
+    last["read_units"] += 1
+    last["waits"] = 3
+    flat, waits = (what for what, _, holds in of_units(found) if holds != "yes")
+    assert flat.startswith(f"{door}: a turn with")
+    assert waits.startswith("at most 2 waits")
+
+
+def test_the_figures_say_what_a_full_log_takes(found):
+    assert "`MaxStoredMessages` to 20,000" in tables(found)["full-log"]
+    assert "The template's default is 1,000" in headlines(found)["figures-units"]
+
+
+def test_a_cold_start_is_also_compared_on_equal_terms(found):
+    row = found["cold_start"][0] | {"import_ms": 300.0, "floor_unwatched_ms": 250.0}
+    assert "| 250.0 | 1.20 |" in cold_start([row])
 
 
 @pytest.mark.parametrize(("ratio", "zipped", "holds"), [(1.15, 1, "yes"), (1.16, 1, "**no**"), (1.0, 15, "**no**")])

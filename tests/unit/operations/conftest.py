@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from operations.stacks import DeployedStack
 from tests.mocked_aws import mocked_aws
@@ -20,8 +22,11 @@ class Cloudformation:
     def __init__(self) -> None:
         self.outputs: dict[str, str] = {}
         self.resources: dict[str, tuple[str, str]] = {}
+        self.meta = SimpleNamespace(region_name=REGION)
 
-    def describe_stacks(self, **_: str) -> dict[str, Any]:
+    def describe_stacks(self, **asked: str) -> dict[str, Any]:
+        if asked["StackName"] != STACK:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "gone"}}, "DescribeStacks")
         outputs = [{"OutputKey": name, "OutputValue": value} for name, value in self.outputs.items()]
         return {"Stacks": [{"Outputs": outputs}]}
 
@@ -43,7 +48,7 @@ class Aws:
         self.cloudformation = Cloudformation()
         self.clients: dict[str, Any] = {"cloudformation": self.cloudformation}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **_: object) -> Any:
         if service not in self.clients:
             self.clients[service] = boto3.client(service, region_name=REGION)
         return self.clients[service]

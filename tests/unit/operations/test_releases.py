@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from operations.__main__ import main
-from operations.releases import Releases
+from operations.releases import Releases, release_of
 
 FUNCTIONS = ("shop-http-api", "shop-turn-worker")
 
@@ -62,13 +62,55 @@ def test_a_rollback_makes_the_release_before_live(two_releases, capsys):
     assert "shop-http-api: 2 (summer) -> 1 (spring)" in capsys.readouterr().out
 
 
-def test_where_there_is_no_release_before_nothing_is_moved(two_releases, capsys):
+def test_releases_are_never_mixed(two_releases, capsys):
     deploy(two_releases, "autumn", FUNCTIONS[:1])
-    assert main(["rollback"], two_releases.find) == 0
-    assert live(two_releases) == ["summer", "spring"]
     assert main(["rollback"], two_releases.find) == 1
-    assert "no version before the live one of shop-turn-worker" in capsys.readouterr().err
-    assert live(two_releases) == ["summer", "spring"]
+    told = capsys.readouterr().err
+    assert "TO=<release>" in told
+    assert "shop-http-api: autumn; autumn, summer, spring" in told
+    assert "shop-turn-worker: summer; summer, spring" in told
+    assert live(two_releases) == ["autumn", "summer"]
+    assert main(["rollback", "--to", "summer"], two_releases.find) == 0
+    assert live(two_releases) == ["summer", "summer"]
+
+
+def test_releases_before_that_differ_are_not_mixed_either(two_releases, capsys):
+    deploy(two_releases, "autumn", FUNCTIONS[:1])
+    deploy(two_releases, "winter")
+    assert main(["rollback"], two_releases.find) == 1
+    assert "TO=<release>" in capsys.readouterr().err
+    assert live(two_releases) == ["winter", "winter"]
+
+
+def test_where_there_is_no_release_before_nothing_is_moved(two_releases, capsys):
+    main(["rollback"], two_releases.find)
+    assert main(["rollback"], two_releases.find) == 1
+    assert "TO=<release>" in capsys.readouterr().err
+    assert live(two_releases) == ["spring", "spring"]
+
+
+def test_any_release_that_every_function_has_may_be_named(two_releases, capsys):
+    deploy(two_releases, "autumn")
+    assert main(["rollback", "--to", "spring"], two_releases.find) == 0
+    assert live(two_releases) == ["spring", "spring"]
+    assert main(["rollback", "--to", "autumn"], two_releases.find) == 0
+    assert live(two_releases) == ["autumn", "autumn"]
+    assert main(["rollback", "--to", "autumn"], two_releases.find) == 1
+    assert "autumn is live already" in capsys.readouterr().err
+
+
+def test_a_release_that_a_function_lacks_is_refused(two_releases, capsys):
+    deploy(two_releases, "autumn", FUNCTIONS[:1])
+    assert main(["rollback", "--to", "autumn"], two_releases.find) == 1
+    assert "no release autumn of shop-turn-worker" in capsys.readouterr().err
+    assert live(two_releases) == ["autumn", "summer"]
+
+
+def test_a_release_is_the_first_word_of_its_versions_description():
+    variables = {"Environment": {"Variables": {"RELEASE": "spring"}}}
+    assert release_of(variables | {"Description": "summer jwt"}) == "summer"
+    assert release_of(variables | {"Description": ""}) == "spring"
+    assert release_of({}) == "-"
 
 
 def test_a_deployment_after_a_rollback_goes_on_from_there(two_releases):

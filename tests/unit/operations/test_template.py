@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,12 +63,29 @@ def test_new_code_and_new_packages_make_new_versions(change):
     assert set(of_type("AWS::Lambda::Version")).isdisjoint(of_type("AWS::Lambda::Version", **change))
 
 
-def test_a_new_release_makes_new_versions_of_what_is_the_same_otherwise():
+def test_a_new_release_and_new_settings_make_new_versions_of_what_is_the_same_otherwise():
     """CloudFormation replaces a version whose description changes, and the function must differ from before."""
     for version in of_type("AWS::Lambda::Version").values():
-        assert version["Properties"]["Description"] == {"Ref": "Release"}
+        assert version["Properties"]["Description"] == {"Fn::Sub": "${Release} ${SettingsVersion}"}
     for function in of_type("AWS::Lambda::Function").values():
-        assert function["Properties"]["Environment"]["Variables"]["RELEASE"] == {"Ref": "Release"}
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert (variables["RELEASE"], variables["SETTINGS_VERSION"]) == ({"Ref": "Release"}, {"Ref": "SettingsVersion"})
+
+
+def test_every_parameter_that_a_function_is_told_is_among_the_settings_but_no_secret():
+    """Else a deployment of this parameter alone would not reach what is live."""
+    told = {name for function in of_type("AWS::Lambda::Function").values() for name in parameters_in(function)}
+    [settings] = of_type("AWS::AppConfig::HostedConfigurationVersion").values()
+    kept = parameters_in(settings)
+    assert told - kept <= {"Release", "WorkerConcurrency", "StreamConcurrency"}  # the concurrency is no version's
+    assert "CloudflareApiToken" not in kept
+
+
+def parameters_in(resource: dict[str, Any]) -> set[str]:
+    """Names of the template's parameters that this resource refers to."""
+    text = json.dumps(resource)
+    names = set(re.findall(r'"Ref": "(\w+)"', text)) | set(re.findall(r"\$\{(\w+)\}", text))
+    return names & yaml_parse(TEMPLATE.read_text())["Parameters"].keys()
 
 
 def test_versions_stay_to_go_back_to():

@@ -40,7 +40,7 @@ def _typed(value: Any) -> dict[str, Any]:
         case bool():
             return {"BOOL": value}
         case int() | Decimal():
-            return {"N": str(_NUMBERS.create_decimal(value))}
+            return {"N": str(_number(value))}
         case None:
             return {"NULL": True}
         case Mapping():
@@ -48,6 +48,13 @@ def _typed(value: Any) -> dict[str, Any]:
         case list() | tuple():
             return {"L": [_typed(entry) for entry in value]}
     raise TypeError(f"DynamoDB is given no {type(value).__name__}")
+
+
+def _number(value: int | Decimal) -> Decimal:
+    number = _NUMBERS.create_decimal(value)
+    if not number.is_finite():
+        raise TypeError("DynamoDB is given finite numbers only")
+    return number
 
 
 def _untyped(attribute: Mapping[str, Any]) -> Any:
