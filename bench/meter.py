@@ -6,7 +6,6 @@ it goes out, and asks the table itself (unmetered) how large the items are, for 
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 from collections import Counter
@@ -31,7 +30,6 @@ class Count:
     write_units: int = 0
     write_units_in_base64: int = 0
     read_units: float = 0
-    order: list[str] = field(default_factory=list)
 
     @property
     def dynamodb_requests(self) -> int:
@@ -75,11 +73,6 @@ class Meter:
         for event, listener in listeners.items():
             client.meta.events.unregister(event, listener)
 
-    def so_far(self) -> Count:
-        """What was asked since the last ``take``; it goes on counting."""
-        with self._lock:
-            return copy.deepcopy(self._count)
-
     def take(self) -> Count:
         """What was asked since the last ``take``."""
         with self._lock:
@@ -103,7 +96,6 @@ class Meter:
         service = model.service_model.service_name
         with self._lock:
             self._count.requests[f"{service}.{model.name}"] += 1
-            self._count.order.append(f"{service}.{model.name}")
         if service != "dynamodb":
             return
         asked = json.loads(params["body"])

@@ -144,12 +144,6 @@ def test_fixtures_are_not_counted(client, meter):
     assert (count.dynamodb_requests, count.write_units) == (0, 0)
 
 
-def test_requests_are_known_in_their_order(client, meter):
-    put(client, "1", 1)
-    client.get_item(TableName=TABLE, Key=KEY)
-    assert meter.so_far().order == ["dynamodb.PutItem", "dynamodb.GetItem"]
-
-
 def test_an_unknown_operation_is_an_error(client, meter):
     with pytest.raises(ValueError, match="Scan"):
         client.scan(TableName=TABLE)
