@@ -38,6 +38,9 @@ from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
 MAX_LOST_RACES = 100
 """Lost compare-and-swaps before a command gives up; under 16 simultaneous senders a dozen is normal."""
 
+MOST_BACKOFF_SECONDS = 0.8
+"""So long at most a loser waits, at random: a crowd whose tries take 50 ms each then gets in one after the other."""
+
 IMPORT_BATCH = 90
 """Messages that a client brings along are stored so many at once: a transaction holds 100 items."""
 
@@ -337,7 +340,7 @@ class Conversations:
                 await self._store.commit(conversation_id, change)
                 return outcome, change, snapshot
             except StateChanged:
-                await asyncio.sleep(random.uniform(0, min(0.01 * 2 ** min(lost, 5), 0.2)))
+                await asyncio.sleep(random.uniform(0, min(0.01 * 2**lost, MOST_BACKOFF_SECONDS)))
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
     async def _empty(self, conversation_id: str, transition: Callable[[State | None], Change | None]) -> Change | None:
