@@ -161,7 +161,7 @@ class Settlement:
         self, run: Run, decide: Callable[[Snapshot], Change], channel: Channel | None = None
     ) -> tuple[Change, Snapshot]:
         """Commit what ``decide`` makes of the newest state; reads only when the state in hand may no longer be true."""
-        seen = Snapshot(run.state, run.settings, (), run.messages)
+        seen = Snapshot(run.state, run.settings, (), run.messages, run.connections)
         if run.state.queued:
             seen = await self._read_again(run, channel)
         for _ in range(MAX_LOST_RACES):

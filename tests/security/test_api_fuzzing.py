@@ -63,7 +63,7 @@ def test_no_request_breaks_the_api_and_every_answer_is_as_described(stack: Deplo
             "--header", f"Authorization: Bearer {stack.token(user)}",
             "--seed", str(SEED),
             "--max-examples", str(CASES),
-            "--workers", "2",
+            "--workers", "1",  # CPython 3.11's ast is not safe in two threads at once
             "--exclude-checks", ",".join(NOT_CHECKED),
             "--request-timeout", "40",
             "--no-color",

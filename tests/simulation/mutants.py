@@ -82,7 +82,7 @@ def _listeners_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 
 def _no_last_words(patch: pytest.MonkeyPatch) -> None:
     for module in (endings, leases, intake):
-        patch.setattr(module, "take_word", lambda _state, _now: 0)
+        patch.setattr(module, "take_word", lambda *_: 0)
     patch.setattr("copilotedge.settling.Settlement._say_last", _say_always)
 
 

@@ -107,7 +107,9 @@ def _end(
 ) -> Change:
     if ended.queued:
         return _begin_next(snapshot, ended, turn, messages, removed, rules, now)
-    freed = touch(replace(ended, turn=None, voice_until=take_word(ended, now)), rules, now)
+    freed = touch(
+        replace(ended, turn=None, voice_until=take_word(ended, now, len(snapshot.connections or ()))), rules, now
+    )
     return Change(expected=snapshot.state, state=freed, messages=messages, removed_messages=removed)
 
 

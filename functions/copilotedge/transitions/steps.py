@@ -16,6 +16,12 @@ LAST_WORDS_MS = 250
 """How long a holder may go on posting after its turn has ended in the store. The next holder keeps silent until then,
 so that sockets hear turns one after the other although two processes speak."""
 
+FEW_SOCKETS = 2
+CROWD_MS = 100
+"""How much longer for each socket that is there beside a few, up to ``LONGEST_WORDS_MS`` in all."""
+
+LONGEST_WORDS_MS = 2000
+
 LIST_EVERY_MS = 300_000
 """How far the owner's list of conversations may lag behind a conversation's activity."""
 
@@ -46,9 +52,13 @@ def next_state(state: State, **changes: Any) -> State:
     return replace(state, version=state.version + 1, nonce=new_id(), **changes)
 
 
-def take_word(state: State, now: int) -> int:
-    """Until when a process that speaks from now on, or once those before it have spoken, has the word (ms)."""
-    return min(max(state.voice_until, now), now + 4 * LAST_WORDS_MS) + LAST_WORDS_MS
+def take_word(state: State, now: int, sockets: int = 0) -> int:
+    """Until when a process that speaks from now on, or once those before it have spoken, has the word (ms).
+
+    The longer the more ``sockets`` it speaks to: each is a call of the gateway.
+    """
+    crowd = min(CROWD_MS * max(0, sockets - FEW_SOCKETS), LONGEST_WORDS_MS - LAST_WORDS_MS)
+    return min(max(state.voice_until, now), now + LONGEST_WORDS_MS) + LAST_WORDS_MS + crowd
 
 
 def touch(state: State, rules: Rules, now: int) -> State:

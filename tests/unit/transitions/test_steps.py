@@ -16,6 +16,7 @@ from copilotedge.transitions.steps import (
     next_state,
     question_of,
     seconds,
+    take_word,
     touch,
 )
 from tests.fakes import START
@@ -91,3 +92,8 @@ def test_ids_are_32_hexadecimal_characters_and_differ():
     one, two = new_id(), new_id()
     assert len(one) == 32 and int(one, 16) >= 0
     assert one != two
+
+
+@pytest.mark.parametrize(("sockets", "milliseconds"), [(0, 250), (2, 250), (3, 350), (16, 1650), (500, 2000)])
+def test_who_speaks_to_many_has_the_word_for_longer(sockets, milliseconds):
+    assert take_word(born(Rules(), START), START, sockets) == START + milliseconds
