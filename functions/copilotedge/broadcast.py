@@ -112,7 +112,11 @@ class Channel:
             asyncio.get_running_loop().call_later(seconds, self._quiet.set)
 
     async def flush(self, seconds: float, at_most: float = LONGEST_FLUSH_SECONDS) -> None:
-        """Wait until everything sent so far is posted; give up once no frame got through for ``seconds``."""
+        """Wait until everything sent so far is posted; give up once no frame got through for ``seconds``.
+
+        Time in which frames are kept back does not count.
+        """
+        await self._quiet.wait()
         waits = {asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()}
         end = asyncio.get_running_loop().time() + at_most
         while waits and asyncio.get_running_loop().time() < end:

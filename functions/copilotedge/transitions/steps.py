@@ -20,7 +20,7 @@ FEW_SOCKETS = 2
 CROWD_MS = 100
 """How much longer for each socket that is there beside a few, up to ``LONGEST_WORDS_MS`` in all."""
 
-LONGEST_WORDS_MS = 2000
+LONGEST_WORDS_MS = 1000
 
 LIST_EVERY_MS = 300_000
 """How far the owner's list of conversations may lag behind a conversation's activity."""
