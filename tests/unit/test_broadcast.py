@@ -219,12 +219,14 @@ async def test_a_flush_without_sockets_is_done_at_once(setting):
 
 async def test_frames_are_held_back_while_another_may_still_speak(setting):
     channel = setting.channel()
-    channel.hold_for(0.02)
+    channel.hold_for(0.05)
     channel.update([A])
     channel.send(word("later"))
-    await channel.flush(0.005)
+    flushing = asyncio.create_task(channel.flush(0.01))
+    await asyncio.sleep(0)
     assert setting.told("a") == []
-    await until(lambda: setting.told("a") == ["later"])
+    await flushing
+    assert setting.told("a") == ["later"]
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
