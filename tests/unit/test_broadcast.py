@@ -13,7 +13,7 @@ from copilotedge import broadcast, frames
 from copilotedge.broadcast import Channel
 from copilotedge.errors import StoreUnavailable
 from copilotedge.models import Connection
-from tests.fakes import FakeClock, FakeGateway, FakeLog, until
+from tests.fakes import FakeClock, FakeGateway, FakeLog
 from tests.memory_store import MemoryStore
 
 A, B = Connection("a"), Connection("b")
