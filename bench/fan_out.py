@@ -10,7 +10,7 @@ from bench.latency import WITHIN_SECONDS, delays, share, summary
 from bench.listen import Heard, Turn
 from bench.live import Live
 from bench.pace import Paced, tokens
-from copilotedge.transitions import LAST_WORDS_MS
+from copilotedge.transitions.steps import LONGEST_WORDS_MS
 from tests.clients import new_conversation
 from tests.scripted_model import Reply
 
@@ -26,7 +26,7 @@ def fan_out(on: Live, sockets: int, seconds: float) -> dict[str, Any]:
     expected = tokens(int(FAST * seconds))
     with on.listeners(new_conversation(f"bench-fan-{sockets}"), sockets) as listeners:
         listeners.say(on.question(Reply(chunks=["warm"])))
-        time.sleep(2 * LAST_WORDS_MS / 1000)
+        time.sleep(1.5 * LONGEST_WORDS_MS / 1000)
         question = on.question(Paced(expected, FAST))
         turn = listeners.say(question)
     asked = on.model.asked(question)

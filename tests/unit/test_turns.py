@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +17,17 @@ TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assis
 
 def without_repeats(kinds: list[str]) -> list[str]:
     return [kind for number, kind in enumerate(kinds) if number == 0 or kind != kinds[number - 1]]
+
+
+def commit_once(world: World, condition: Callable[[], bool]) -> None:
+    """Let every change from now on wait for this."""
+    commit = world.store.commit
+
+    async def later(conversation_id: str, change: Change) -> None:
+        await until(condition)
+        await commit(conversation_id, change)
+
+    world.store.commit = later
 
 
 async def begin(world: World) -> asyncio.Task[None]:
@@ -325,13 +337,7 @@ async def test_who_asked_ahead_for_a_turn_that_another_holds_ends_the_call_and_c
     await world.say("a", "Hello")
     [(conversation_id, turn_id, _)] = world.waker.pending
     assert await world.runner.claim(conversation_id, "another") is not None
-    commit = world.store.commit
-
-    async def once_the_model_speaks(conversation_id: str, change: Change) -> None:
-        await until(lambda: world.model.waiting == 1)
-        await commit(conversation_id, change)
-
-    world.store.commit = once_the_model_speaks
+    commit_once(world, lambda: world.model.waiting == 1)
     world.model.scripts.append(["Words", asyncio.Event()])
     losing = asyncio.create_task(world.runner.claim(conversation_id, "late", world.waker.begun[turn_id]))
     await until(lambda: world.model.closed == 1)
@@ -345,13 +351,7 @@ async def test_what_a_model_counted_that_nobody_heard_is_charged() -> None:
     await world.say("a", "Hello")
     [(conversation_id, turn_id, _)] = world.waker.pending
     assert await world.runner.claim(conversation_id, "another") is not None
-    commit = world.store.commit
-
-    async def once_the_model_is_done(conversation_id: str, change: Change) -> None:
-        await until(lambda: world.model.closed == 1)
-        await commit(conversation_id, change)
-
-    world.store.commit = once_the_model_is_done
+    commit_once(world, lambda: world.model.closed == 1)
     losing = asyncio.create_task(world.runner.claim(conversation_id, "late", world.waker.begun[turn_id]))
     await until(lambda: world.metrics.sum("CompletionTokens") > 0)
     losing.cancel()
@@ -387,16 +387,10 @@ async def test_an_event_that_comes_late_asks_nothing_ahead() -> None:
 async def test_a_turn_that_was_stopped_before_its_claim_ends_the_call_ahead() -> None:
     world = World()
     world.model.scripts.append(["Words", asyncio.Event()])
-    commit = world.store.commit
-
-    async def once_the_model_speaks(conversation_id: str, change: Change) -> None:
-        await until(lambda: world.model.waiting == 1)
-        await commit(conversation_id, change)
-
     await world.connect("a")
     await world.say("a", "Hello")
     await world.conversations.cancel("c1")
-    world.store.commit = once_the_model_speaks
+    commit_once(world, lambda: world.model.waiting == 1)
     await world.work()
     assert world.gateway.kinds("a") == ["chat:user", "status:thinking", "status:cancelled"]
     assert world.model.closed == 1
