@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from bench.latency import WITHIN_SECONDS, delays, share, summary
 from bench.listen import Heard, Turn
 from bench.live import Live
 from bench.pace import Paced, tokens
-from copilotedge.transitions.steps import LONGEST_WORDS_MS
 from tests.clients import new_conversation
 from tests.scripted_model import Reply
 
@@ -19,14 +17,10 @@ FAST = 1000.0
 
 
 def fan_out(on: Live, sockets: int, seconds: float) -> dict[str, Any]:
-    """A model in a hurry, and so many sockets that hear it.
-
-    Its turn begins when the one before has had the time for its last words, for until then it would keep silent.
-    """
+    """A model in a hurry, and so many sockets that hear it."""
     expected = tokens(int(FAST * seconds))
     with on.listeners(new_conversation(f"bench-fan-{sockets}"), sockets) as listeners:
         listeners.say(on.question(Reply(chunks=["warm"])))
-        time.sleep(1.5 * LONGEST_WORDS_MS / 1000)
         question = on.question(Paced(expected, FAST))
         turn = listeners.say(question)
     asked = on.model.asked(question)

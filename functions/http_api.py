@@ -203,7 +203,7 @@ def append_message(conversation_id: str) -> Response[Any]:
         app.conversations.append(conversation_id, request.role, request.content, request.tokens, _user())
     )
     news = frames.chat(appended.message, appended.state.epoch)
-    app.run(app.sockets.announce(conversation_id, news, voice_until=appended.state.voice_until))
+    app.run(app.sockets.tell(appended.run, news))
     body = {"success": True, "message": frames.history_entry(appended.message)}
     return _json(200, body, answer_headers.of_quota(appended.quota))
 

@@ -52,7 +52,6 @@ async def _run_turn(app: Application, event: dict[str, Any], holder: str, deadli
     run = await app.runner.claim(event["conversationId"], holder, begun)
     if run is None:
         app.log.info("turn_not_claimed", conversation_id=event["conversationId"], turn_id=event["turnId"])
-        await app.sockets.retell(event["conversationId"], event["turnId"])
         return
     try:
         await app.runner.serve(run, deadline, event.get("connectionId", ""), event.get("tokenExpires", 0))

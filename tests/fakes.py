@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from copilotedge import frames
 from copilotedge.adapters.cloudwatch import METRICS
 from copilotedge.caching import Caching
 from copilotedge.charges import Charges
@@ -15,9 +16,22 @@ from copilotedge.conversations import Conversations
 from copilotedge.door import Door
 from copilotedge.errors import StoreUnavailable, Unauthenticated
 from copilotedge.exports import Exports
+from copilotedge.holding import Holding
 from copilotedge.identity import Identity
 from copilotedge.limits import Limits
-from copilotedge.models import Connection, Finished, ModelEvent, ModelRequest, Snapshot, TextDelta, ToolCallDelta, Usage
+from copilotedge.models import (
+    Connection,
+    Finished,
+    ModelEvent,
+    ModelRequest,
+    PromptMessage,
+    Role,
+    Snapshot,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from copilotedge.outcomes import Appended
 from copilotedge.ports import Amount, Clock, ConversationStore, UsageStore
 from copilotedge.prices import Prices
 from copilotedge.replies import Replies
@@ -224,10 +238,11 @@ class World:
         self.conversations = Conversations(
             self.store, self.waker, self.limits, self.rules, window, self.clock, self.log
         )
+        self.holding = Holding(self.store, self.gateway, self.waker, self.settings, self.rules, self.clock, self.log)
         self.runner = TurnRunner(
             self.store,
             self.model,
-            self.gateway,
+            self.holding,
             self.waker,
             self.charges,
             self.settings,
@@ -243,6 +258,7 @@ class World:
             self.conversations,
             self.store,
             self.gateway,
+            self.holding,
             Door(self.store),
             self.limits,
             self.settings,
@@ -276,6 +292,18 @@ class World:
 
     async def say(self, name: str, content: str, to: str = "c1", **extra: Any) -> str:
         return await self.send(name, to, type="chat", role="user", content=content, **extra)
+
+    async def append(self, key: str, role: Role, content: str, tokens: int = 0, user: str = "") -> Appended:
+        """Store a message, and tell the sockets."""
+        appended = await self.conversations.append(key, role, content, tokens, user)
+        await self.sockets.tell(appended.run, frames.chat(appended.message, appended.state.epoch))
+        return appended
+
+    async def append_all(self, key: str, messages: Sequence[PromptMessage], user: str = "") -> Appended:
+        """Store messages, and tell the sockets."""
+        appended = await self.conversations.append_all(key, messages, user)
+        await self.sockets.tell(appended.run, *(frames.chat(one, appended.state.epoch) for one in appended.messages))
+        return appended
 
     async def work(self) -> None:
         """Run every turn that a worker was woken for, one after the other."""

@@ -47,8 +47,6 @@ class Channel:
         self._granted: set[str] = set()
         self._posted = 0
         self.failures = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
         self.may_speak: Callable[[], bool] = lambda: True
 
     def send(self, frame: Frame) -> None:
@@ -101,22 +99,17 @@ class Channel:
         return new
 
     @property
+    def is_heard(self) -> bool:
+        """Whether there are sockets to hear it, as far as is known."""
+        return self._early is not None or bool(self._outboxes)
+
+    @property
     def is_open(self) -> bool:
         """Whether the sockets are known."""
         return self._early is None
 
-    def hold_for(self, seconds: float) -> None:
-        """Keep frames back so long: another process may still be posting its last words."""
-        if seconds > 0:
-            self._quiet.clear()
-            asyncio.get_running_loop().call_later(seconds, self._quiet.set)
-
-    async def flush(self, seconds: float, at_most: float = LONGEST_FLUSH_SECONDS) -> None:
-        """Wait until everything sent so far is posted; give up once no frame got through for ``seconds``.
-
-        Time in which frames are kept back does not count.
-        """
-        await self._quiet.wait()
+    async def flush(self, seconds: float, at_most: float = LONGEST_FLUSH_SECONDS) -> bool:
+        """Wait until everything sent so far is posted; false once no frame got through for ``seconds``."""
         waits = {asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()}
         end = asyncio.get_running_loop().time() + at_most
         while waits and asyncio.get_running_loop().time() < end:
@@ -126,6 +119,7 @@ class Channel:
                 break
         for late in waits:
             late.cancel()
+        return not waits
 
     async def close(self) -> None:
         """Drop what was not posted and end every task."""
@@ -135,7 +129,6 @@ class Channel:
 
     async def post(self, connection_id: str, data: bytes) -> bool:
         """Post one frame, if we have the word; False when the socket did not take it."""
-        await self._quiet.wait()
         if not self.may_speak():
             return True
         try:

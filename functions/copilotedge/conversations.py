@@ -138,7 +138,7 @@ class Conversations:
         """Stop the running turn, or take the waiting message ``message_id`` off the queue."""
 
         def decide(snapshot: Snapshot) -> tuple[Cancelled, Change | None]:
-            turn = snapshot.state.turn if snapshot.state else None
+            turn = snapshot.state.running if snapshot.state else None
             if message_id and (turn is None or turn.message_id != message_id):
                 change = transitions.withdraw(snapshot, message_id)
                 return Cancelled(withdrawn=change.dequeued[0] if change else None), change
@@ -150,13 +150,11 @@ class Conversations:
 
     async def clear(self, conversation_id: str) -> Cleared:
         """Forget all messages."""
-        change = await self._empty(conversation_id, lambda s: transitions.clear(s, self._rules, self._clock()))
-        return _cleared(change)
+        return await self._empty(conversation_id, transitions.clear)
 
     async def delete(self, conversation_id: str) -> Cleared:
         """End the conversation, settings included."""
-        change = await self._empty(conversation_id, lambda s: transitions.delete(s, self._clock()))
-        return _cleared(change)
+        return await self._empty(conversation_id, transitions.delete)
 
     async def sweep(self, conversation_id: str) -> None:
         """Have what the log no longer shows deleted, some time soon."""
@@ -201,50 +199,39 @@ class Conversations:
         """What of the running turn's answer is kept as drafts, from ``offset`` on."""
         return await self._store.drafts(conversation_id, turn.turn_id, turn.attempt, offset)
 
-    async def last_words(self, conversation_id: str, turn_id: str) -> tuple[tuple[Message, ...], State | None]:
-        """The messages of ``turn_id``, to be said again, and the state; none unless they are the log's last.
-
-        Whoever ended the turn may have died before it could tell.
-        """
-
-        def decide(snapshot: Snapshot) -> tuple[tuple[Message, ...], Change | None]:
-            own = tuple(message for message in snapshot.messages if message.turn_id == turn_id)
-            if not own:
-                return (), None
-            change = transitions.take_voice(snapshot.state, own[-1].seq, self._clock())
-            return own if change else (), change
-
-        own, change, _ = await self._swap(conversation_id, decide)
-        return own, change.state if change else None
-
     async def append(self, conversation_id: str, role: Role, content: str, tokens: int, user: str = "") -> Appended:
         """Store a message without answering it; the caller announces it.
 
         Raises ``Conflict`` while a turn runs, and ``LimitExceeded``.
         """
+        holder = transitions.new_id()
 
-        def decide(snapshot: Snapshot) -> tuple[Change, Change]:
-            change = transitions.append(snapshot, role, content, tokens, self._rules, self._clock())
-            return change, change
+        def decide(snapshot: Snapshot) -> Change:
+            return transitions.append(snapshot, role, content, tokens, holder, self._rules, self._clock())
 
-        async with admission(self._limits, user) as admitted:
-            change, _, _ = await self._swap(conversation_id, decide, admitted)
-        if self._rules.evicts_at(change.state.seq):
-            await self._waker.sweep(conversation_id)
-        return Appended(change.messages, change.state, await admitted)
+        return await self._append(conversation_id, decide, user)
 
     async def append_all(self, conversation_id: str, messages: Sequence[PromptMessage], user: str = "") -> Appended:
         """The same for up to ``IMPORT_BATCH`` messages, all or none; they count as one."""
 
-        def decide(snapshot: Snapshot) -> tuple[Change, Change]:
-            change = transitions.append_all(snapshot, messages, self._rules, self._clock())
+        holder = transitions.new_id()
+
+        def decide(snapshot: Snapshot) -> Change:
+            return transitions.append_all(snapshot, messages, holder, self._rules, self._clock())
+
+        return await self._append(conversation_id, decide, user)
+
+    async def _append(self, conversation_id: str, decide: Callable[[Snapshot], Change], user: str) -> Appended:
+        def once(snapshot: Snapshot) -> tuple[Change, Change]:
+            change = decide(snapshot)
             return change, change
 
         async with admission(self._limits, user) as admitted:
-            change, _, _ = await self._swap(conversation_id, decide, admitted)
+            change, _, snapshot = await self._swap(conversation_id, once, admitted)
         if any(self._rules.evicts_at(message.seq) for message in change.messages):
             await self._waker.sweep(conversation_id)
-        return Appended(change.messages, change.state, await admitted)
+        run = run_of(conversation_id, snapshot, change) if change.state.turn else None
+        return Appended(change.messages, change.state, run, await admitted)
 
     async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
         snapshot = await self._store.snapshot(conversation_id, 0)
@@ -291,7 +278,7 @@ class Conversations:
         snapshot = await self._store.snapshot(conversation_id, self._window)
         state = snapshot.state
         found = _exchange(snapshot.messages, message_id)
-        turn = state.turn if state and state.turn and state.turn.message_id == message_id else None
+        turn = state.running if state and state.running and state.running.message_id == message_id else None
         queued = next((queued for queued in snapshot.queue if queued.message_id == message_id), None)
         if found == (None, None) and state and not turn and not queued:
             everything = await self._store.messages(
@@ -333,25 +320,30 @@ class Conversations:
             snapshot = await self._store.snapshot(conversation_id, self._window)
             if admitted is not None:
                 await admitted
-            outcome, change = decide(snapshot)
-            if change is None:
-                return outcome, None, snapshot
             try:
-                await self._store.commit(conversation_id, change)
+                outcome, change = decide(snapshot)
+                if change is not None:
+                    await self._store.commit(conversation_id, change)
                 return outcome, change, snapshot
             except StateChanged:
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2**lost, MOST_BACKOFF_SECONDS)))
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
-    async def _empty(self, conversation_id: str, transition: Callable[[State | None], Change | None]) -> Change | None:
-        """Commit what ``transition`` makes of the state."""
+    async def _empty(
+        self, conversation_id: str, transition: Callable[[Snapshot, str, Rules, int], Change | None]
+    ) -> Cleared:
+        holder = transitions.new_id()
 
         def decide(snapshot: Snapshot) -> tuple[None, Change | None]:
-            return None, transition(snapshot.state)
+            return None, transition(snapshot, holder, self._rules, self._clock())
 
         _, change, snapshot = await self._swap(conversation_id, decide)
         await self._revive(conversation_id, snapshot.state, change)
-        return change
+        if change is None:
+            return Cleared("")
+        turn = change.state.turn
+        is_ours = turn is not None and turn.holder == holder
+        return Cleared(change.state.epoch, run_of(conversation_id, snapshot, change) if is_ours else None)
 
     async def _find_receipt(self, conversation_id: str, submission: Submission) -> Repeated:
         receipt = await self._store.receipt(conversation_id, submission.message_id)
@@ -398,12 +390,6 @@ def _begun(run: Run, message_id: str) -> Submitted:
         return Submitted(run.turn.turn_id, message_id, run=run)
     begun = Snapshot(run.state, run.settings, (), run.messages, run.connections)
     return Submitted(run.turn.turn_id, message_id, begun=begun)
-
-
-def _cleared(change: Change | None) -> Cleared:
-    if change is None:
-        return Cleared("", 0)
-    return Cleared(change.state.epoch, 0 if change.state.turn else change.state.voice_until)
 
 
 def _exchange(messages: Sequence[Message], message_id: str) -> tuple[Message | None, Message | None]:

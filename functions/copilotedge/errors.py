@@ -24,6 +24,7 @@
     │   ├── ModelUnavailable         model_unavailable       (5xx, connection refused or reset)
     │   └── ModelInterrupted         model_interrupted       (cut after the first token)
     ├── StateChanged                 a lost compare-and-swap: read again and decide again (never reaches a client)
+    │   └── StillTelling             still_telling           a moment too early: as above (never reaches a client)
     ├── ReceiptExists                the message id was taken before (never reaches a client)
     ├── Fenced                       the turn is no longer ours (never reaches a client)
     │   └── Closing                  a clear has ended it; it is ours to announce that (never reaches a client)
@@ -147,6 +148,12 @@ class ModelInterrupted(ModelError):
 
 class StateChanged(CopilotEdgeError):
     code = "state_changed"
+
+
+class StillTelling(StateChanged):
+    """What happened last is still being told; in a moment it will have been."""
+
+    code = "still_telling"
 
 
 class ReceiptExists(CopilotEdgeError):

@@ -76,7 +76,7 @@ class Follower:
         while True:
             state = await self._conversations.attend(self._conversation_id)
             check_hearing(self._user, self._conversation_id, state)
-            current = state.turn if state else None
+            current = state.running if state else None
             if current is None or current.turn_id != turn.turn_id:
                 return True
             if current.attempt:

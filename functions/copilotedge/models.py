@@ -68,10 +68,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The one running turn of a conversation, and its lease.
+    """The one turn of a conversation, and its lease.
 
     ``attempt`` counts the holders so far: 0 means that no one has claimed it yet. Only the holder named here may post
-    the turn's words or commit its answer, and only before ``lease_until``. ``closing`` is set by a clear: the holder
+    the turn's words or commit its answer, and only before ``lease_until``. A turn that is ``telling`` has ended in the
+    log: its holder tells the sockets, and lets go. So does, without a ``message_id``, whoever changed the log without a
+    turn; what is told begins at ``question_seq``. ``closing`` is set by a clear: the holder
     announces it and lets go; with ``deleting`` the conversation then ends, unless it has been used again. With
     ``has_standby`` a worker waits beside the holder, in case it dies. ``user`` asked, and is charged for the answer.
     It ``began_at`` (ms) the moment when its question entered the log; 0 where nobody wrote that down.
@@ -84,6 +86,7 @@ class Turn:
     attempt: int = 0
     lease_until: int = 0
     cancel: bool = False
+    telling: bool = False
     closing: bool = False
     deleting: bool = False
     has_standby: bool = False
@@ -105,8 +108,7 @@ class State:
     ``life`` names one life of the conversation (birth to expiry or deletion), ``epoch`` one span between two clears;
     both are time-ordered, and ``epoch`` is part of every message's key. ``nonce`` names the write that made this
     version, so that a writer whose connection broke can tell whether it was its own. ``expires_at`` is in seconds, as
-    DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen. Until
-    ``voice_until`` the holder of the turn before may still be posting its last frames. ``members`` are the users that
+    DynamoDB's TTL wants it. ``listeners`` counts the sockets that came to listen. ``members`` are the users that
     the owner shares it with. ``listed_at`` is when it was last written into its owner's list of conversations. Until
     ``followed_until`` somebody reads the running answer over HTTP, so its holder keeps drafts of it. ``total_cost`` is
     the sum of the known costs of the epoch's answers, in nanodollars.
@@ -123,13 +125,17 @@ class State:
     created_at: int
     last_activity: int
     expires_at: int
-    voice_until: int = 0
     listeners: int = 0
     followed_until: int = 0
     listed_at: int = 0
     total_cost: int = 0
     members: Mapping[str, MemberRole] = field(default_factory=dict)
     turn: Turn | None = None
+
+    @property
+    def running(self) -> Turn | None:
+        """The turn that is to bring an answer; None where there is none, or only its end is still being told."""
+        return None if self.turn is None or self.turn.telling else self.turn
 
     def is_expired(self, now: int) -> bool:
         return self.expires_at * 1000 <= now
@@ -177,6 +183,11 @@ class Snapshot:
     queue: tuple[QueuedMessage, ...] = ()
     messages: tuple[Message, ...] = ()
     connections: tuple[Connection, ...] | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether sockets may be there."""
+        return self.connections is None or bool(self.connections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,14 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Messages that were stored, the state with them, and what their sender may still send."""
+    """Messages that were stored, the state with them, and what their sender may still send.
+
+    ``run`` is for the caller to tell the sockets, None where there are none.
+    """
 
     messages: tuple[Message, ...]
     state: State
+    run: Run | None = None
     quota: Quota = UNLIMITED
 
     @property
@@ -60,13 +64,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The epoch that a clear began, and until when (ms) its caller may tell the sockets.
+    """The epoch that a clear began; ``run`` is for its caller to tell the sockets.
 
-    0: there is nothing to tell, or the holder of a running turn will.
+    None: there is nobody to tell, or who has the slot will.
     """
 
     epoch: str
-    tell_until: int
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)

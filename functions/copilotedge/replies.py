@@ -103,7 +103,7 @@ class Replies:
         """Have a worker answer; ``follow`` hears it."""
         questions.check(question, self._settings)
         taken = await self._submit(question, user, conversation_id, arrival, message_id, by_worker=True)
-        if not taken.repeated and not taken.position:
+        if taken.begun is not None:
             await self._conversations.wake(conversation_id, taken)
         return taken
 

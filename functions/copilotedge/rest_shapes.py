@@ -23,7 +23,7 @@ _LAST = {"messages", "clear", "cancel", "state", "members", "export"}
 
 def history(known_as: str, page: Page) -> dict[str, Any]:
     state = page.state
-    turn = state.turn if state and state.turn and not state.turn.closing else None
+    turn = state.running if state and state.running and not state.running.closing else None
     running = {"turnId": turn.turn_id, "messageId": turn.message_id, "attempt": turn.attempt} if turn else None
     return {
         "conversationId": known_as,

@@ -1,27 +1,25 @@
-"""The end of a turn: into the store first, and only then to the sockets."""
+"""The end of a turn: into the store first, then to the sockets; and when they have heard it the slot is let go."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Literal
 
 from copilotedge import frames, transitions
 from copilotedge.addresses import is_for_one_response
 from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
-from copilotedge.errors import Closing, Fenced, StateChanged, StoreUnavailable
+from copilotedge.errors import Closing, Fenced, StoreUnavailable
 from copilotedge.frames import Frame
-from copilotedge.models import Change, Message, MessageStatus, Snapshot
-from copilotedge.ports import Clock, ConversationStore, Log, Waker
+from copilotedge.holding import PATIENCE_SECONDS, Holding, next_run
+from copilotedge.models import Change, Message, MessageStatus
+from copilotedge.ports import Clock, Log, Waker
 from copilotedge.prices import dollars
-from copilotedge.runs import Run, TurnEnd, Verdict, run_of
+from copilotedge.runs import Run, TurnEnd, Verdict
 from copilotedge.settings import Settings
 from copilotedge.speech import Speech
 from copilotedge.transitions import Rules
-from copilotedge.watching import Watch
-
-MAX_LOST_RACES = 200
-"""Lost compare-and-swaps before a holder gives up."""
 
 
 class Settlement:
@@ -29,31 +27,32 @@ class Settlement:
 
     def __init__(
         self,
-        store: ConversationStore,
+        holding: Holding,
         waker: Waker,
         charges: Charges,
-        watch: Watch,
         settings: Settings,
         rules: Rules,
         clock: Clock,
         log: Log,
     ) -> None:
-        self._store = store
+        self._holding = holding
         self._waker = waker
         self._charges = charges
-        self._watch = watch
         self._settings = settings
         self._rules = rules
         self._clock = clock
         self._log = log
 
-    async def settle(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
-        """Charge for it, bring the turn's end into the store, and only then tell the sockets."""
+    async def settle(self, run: Run, channel: Channel, verdict: Verdict, patience: float = PATIENCE_SECONDS) -> TurnEnd:
+        """Charge for it, bring the turn's end into the store, only then tell the sockets, and let go.
+
+        Sockets that take nothing are waited for with ``patience`` (s).
+        """
         await self.charge(run)
         try:
             end = await self._end(run, channel, verdict)
         except Closing:
-            return await self.settle(run, channel, "closing")
+            return await self.settle(run, channel, "closing", patience)
         except Fenced:
             await channel.close()
             end = TurnEnd("fenced")
@@ -70,6 +69,8 @@ class Settlement:
             cost_usd=None if run.charge.cost is None else dollars(run.charge.cost),
         )
         self._count(run, end)
+        if run.turn.telling and end.verdict != "fenced":
+            return replace(end, next=await self._holding.let_go(run, channel, patience))
         return end
 
     def _count(self, run: Run, end: TurnEnd) -> None:
@@ -93,9 +94,9 @@ class Settlement:
         if verdict == "fenced":
             raise Fenced("This turn is no longer ours.")
         if not channel.is_open:
-            await self._watch.greet(run, channel)
+            await self._holding.greet(run, channel)
         if verdict == "closing" or run.turn.closing:
-            return await self._close(run, channel)
+            return TurnEnd("closing", next=await self._holding.close(run, channel))
         if run.text or verdict == "answered":
             return await self._complete(run, channel, verdict)
         return await self._abandon(run, channel, verdict)
@@ -105,83 +106,56 @@ class Settlement:
         model = run.model or run.turn.model or run.settings.model or self._settings.model
         calls = tuple(run.calls) if status == "complete" and run.finish_reason != "length" else ()
         usage, cost = run.charge.usage, run.charge.cost
-        change, seen = await self.change(
+        change, seen = await self._holding.change(
             run,
             lambda seen: transitions.complete(
-                seen, run.turn, run.text, usage, status, model, self._rules, self._clock(), calls, cost
+                seen,
+                run.turn,
+                run.text,
+                usage,
+                status,
+                model,
+                self._rules,
+                self._clock(),
+                calls,
+                cost,
+                heard=channel.is_heard,
             ),
             channel,
         )
         answer = next(message for message in change.messages if message.role == "assistant")
         Speech(run, channel, self._clock).flush()
         told = frames.status("cancelled" if verdict == "cancelled" else "complete", run.turn)
-        await self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
+        self._say_last(run, channel, change, frames.chat(answer, run.state.epoch), told)
         await self._evict(run.conversation_id, change)
         await self._entitle(run, answer)
-        return TurnEnd(verdict, answer, run.finish_reason, usage, run.error, _next_run(run, seen, change))
+        return TurnEnd(verdict, answer, run.finish_reason, usage, run.error, next_run(run, seen, change))
 
     async def _abandon(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         status: Literal["cancelled", "failed"] = "cancelled" if verdict == "cancelled" else "failed"
-        change, seen = await self.change(
+        change, seen = await self._holding.change(
             run,
-            lambda seen: transitions.abandon(seen, run.turn, run.question, status, self._rules, self._clock()),
+            lambda seen: transitions.abandon(
+                seen, run.turn, run.question, status, self._rules, self._clock(), heard=channel.is_heard
+            ),
             channel,
         )
         told = [frames.status(status, run.turn)]
         if run.error is not None:
             told.insert(0, frames.error(run.error, turnId=run.turn.turn_id, messageId=run.turn.message_id))
-        await self._say_last(run, channel, change, *told)
-        return TurnEnd(verdict, error=run.error, next=_next_run(run, seen, change))
+        self._say_last(run, channel, change, *told)
+        return TurnEnd(verdict, error=run.error, next=next_run(run, seen, change))
 
-    async def _say_last(self, run: Run, channel: Channel, change: Change, *last: Frame) -> None:
-        """Tell how the turn ended, while the word is ours; later another may have it, and a worker says it in its turn.
-
-        What is on its way to slow sockets then may arrive late, but not after the lease has run out.
-        """
-        word_is_ours = change.state.turn is not None or self._clock() < change.state.voice_until
-        if not word_is_ours:
-            await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+    def _say_last(self, run: Run, channel: Channel, change: Change, *last: Frame) -> None:
+        """Tell how the turn ended, as long as the slot is ours, which the change has prolonged."""
+        turn = change.state.turn
+        if turn is None:
             return
-        until = max(run.turn.lease_until, change.state.voice_until)
-        channel.may_speak = lambda: self._clock() < until
+        if turn.telling:
+            run.state, run.turn = change.state, turn
+        channel.may_speak = lambda: self._clock() < turn.lease_until
         for frame in last:
             channel.send(frame)
-
-    async def _close(self, run: Run, channel: Channel) -> TurnEnd:
-        """A clear has ended the turn. Everybody hears of it before the slot is free for another holder."""
-        epoch = run.state.epoch
-        channel.send(frames.system("conversation_cleared", epoch=epoch))
-        await channel.flush(1.0)
-        change, seen = await self.change(
-            run, lambda seen: transitions.close(seen, run.turn, epoch, self._rules, self._clock())
-        )
-        return TurnEnd("closing", next=_next_run(run, seen, change))
-
-    async def change(
-        self, run: Run, decide: Callable[[Snapshot], Change], channel: Channel | None = None
-    ) -> tuple[Change, Snapshot]:
-        """Commit what ``decide`` makes of the newest state; reads only when the state in hand may no longer be true."""
-        seen = Snapshot(run.state, run.settings, (), run.messages, run.connections)
-        if run.state.queued:
-            seen = await self._read_again(run, channel)
-        for _ in range(MAX_LOST_RACES):
-            change = decide(seen)
-            try:
-                await self._store.commit(run.conversation_id, change)
-                return change, seen
-            except StateChanged:
-                seen = await self._read_again(run, channel)
-        raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
-
-    async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
-        """When a socket has come to listen since, the sockets are met again as well."""
-        seen = await self._store.snapshot(run.conversation_id, self._settings.snapshot_messages)
-        if seen.state is None:
-            return seen
-        if channel is not None and seen.connections is not None and seen.state.listeners != run.state.listeners:
-            await self._watch.meet(run, channel, seen.connections, seen.state)
-        run.state, run.connections = seen.state, seen.connections
-        return seen
 
     async def _evict(self, conversation_id: str, change: Change) -> None:
         """Every so often have a worker delete what the log may no longer show."""
@@ -209,7 +183,3 @@ def _is_first_answer(run: Run) -> bool:
     """Of a conversation that people may come back to."""
     answered_before = any(message.role == "assistant" and message.turn_id for message in run.messages)
     return not answered_before and not is_for_one_response(run.conversation_id)
-
-
-def _next_run(run: Run, seen: Snapshot, change: Change) -> Run | None:
-    return run_of(run.conversation_id, seen, change) if change.state.turn else None

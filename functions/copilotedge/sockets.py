@@ -12,14 +12,15 @@ from copilotedge.door import Door, Need
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frame_requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
 from copilotedge.frames import Frame
+from copilotedge.holding import PATIENCE_SECONDS, Holding
 from copilotedge.limits import Limits
 from copilotedge.models import Connection, MemberRole, State
 from copilotedge.outcomes import Cleared, Page, Submitted
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
+from copilotedge.runs import Run
 from copilotedge.settings import Settings
-from copilotedge.transitions import LAST_WORDS_MS, Submission, new_id
+from copilotedge.transitions import Submission, new_id
 
-FLUSH_SECONDS = 5.0
 RESUME_PAGE = 100
 """Messages read at once for a socket that missed some."""
 
@@ -32,6 +33,7 @@ class Sockets:
         conversations: Conversations,
         store: ConversationStore,
         gateway: Gateway,
+        holding: Holding,
         door: Door,
         limits: Limits,
         settings: Settings,
@@ -40,6 +42,7 @@ class Sockets:
     ) -> None:
         self._conversations = conversations
         self._store = store
+        self._holding = holding
         self._door = door
         self._limits = limits
         self._gateway = gateway
@@ -95,35 +98,27 @@ class Sockets:
         return ""
 
     async def tell_cleared(self, conversation_id: str, cleared: Cleared) -> None:
-        """Tell everybody, unless a turn's holder will or it is too late to have the word; then have it all deleted."""
-        if self._clock() < cleared.tell_until:
-            news = frames.system("conversation_cleared", epoch=cleared.epoch)
-            await self.announce(conversation_id, news, voice_until=cleared.tell_until)
+        """Tell everybody, unless somebody else will; then have it all deleted."""
+        await self.tell(cleared.run)
         if cleared.epoch:
             await self._conversations.sweep(conversation_id)
 
-    async def announce(self, conversation_id: str, *announced: Frame, voice_until: int = 0) -> None:
-        """Tell every socket of a conversation in which no turn runs, once those who spoke before are done.
+    async def tell(self, run: Run | None, *told: Frame) -> None:
+        """Tell every socket of a change that has given us the slot to do so (``run``), a clear included."""
+        if run is not None:
+            await self._holding.announce(run, *told)
 
-        ``voice_until`` (ms) is when the word ends that the announced change has taken.
-        """
+    async def announce(self, conversation_id: str, *announced: Frame) -> None:
+        """Tell every socket what has no place in the log's order."""
         channel = Channel(conversation_id, self._store, self._gateway, self._clock, self._log)
-        channel.hold_for((voice_until - LAST_WORDS_MS - self._clock()) / 1000)
         try:
             audience = await self._store.audience(conversation_id)
             await channel.meet(audience.connections, audience.state.members if audience.state else {})
             for frame in announced:
                 channel.send(frame)
-            await channel.flush(FLUSH_SECONDS)
+            await channel.flush(PATIENCE_SECONDS)
         finally:
             await channel.close()
-
-    async def retell(self, conversation_id: str, turn_id: str) -> None:
-        """Say again how the last turn ended, for its holder may have died before it could."""
-        own, state = await self._conversations.last_words(conversation_id, turn_id)
-        if state is not None:
-            told = [frames.chat(message, state.epoch) for message in own]
-            await self.announce(conversation_id, *told, frames.ended(own[0], own[-1]), voice_until=state.voice_until)
 
     async def _close(self, conversation_id: str, connection: Connection) -> None:
         await self._store.disconnect(conversation_id, connection.connection_id)
@@ -149,10 +144,10 @@ class Sockets:
         correlation.follow(taken.turn_id)
         if taken.repeated:
             await self._repeat(conversation_id, connection, taken)
+        elif taken.begun is not None:
+            await self._conversations.wake(conversation_id, taken, connection)
         elif taken.position:
             await self._tell(connection, frames.queued(taken.turn_id, taken.message_id, taken.position))
-        else:
-            await self._conversations.wake(conversation_id, taken, connection)
 
     async def _repeat(self, conversation_id: str, connection: Connection, taken: Submitted) -> None:
         """The message was taken before: its answer again, or the running turn's text so far, or its place.
@@ -160,7 +155,8 @@ class Sockets:
         What a turn that ran a moment ago has to say its holder says, in the right order.
         """
         page = await self._conversations.listen(conversation_id, connection, offset=0)
-        runs = page.state is not None and page.state.turn is not None and page.state.turn.turn_id == taken.turn_id
+        running = page.state.running if page.state else None
+        runs = running is not None and running.turn_id == taken.turn_id
         outcome = await self._conversations.outcome(conversation_id, taken.message_id)
         if outcome.state is None or outcome.is_gone:
             await self._tell(connection, frames.withdrawn(taken.turn_id, taken.message_id))
@@ -229,7 +225,7 @@ class Sockets:
             await self._tell(connection, frames.system("conversation_cleared", epoch=epoch))
             after = 0
         last = await self._missed(conversation_id, connection, after, page.state)
-        turn_id = page.state.turn.turn_id if page.state and page.state.turn else None
+        turn_id = page.state.running.turn_id if page.state and page.state.running else None
         await self._tell(connection, frames.system("resumed", epoch=epoch, lastSeq=last, turnId=turn_id))
 
     async def _missed(self, conversation_id: str, connection: Connection, after: int, seen: State | None) -> int:

@@ -6,7 +6,7 @@ A turn has one holder, which may speak as long as its lease runs.
 
     turns       this: claim, speak, go on           speech      words on their way to the sockets
     watching    what else happens meanwhile         broadcast   the sockets
-    settling    how a turn ends
+    settling    how a turn ends                     holding     the slot: whom to speak to, and how to let go
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from contextlib import aclosing
 from copilotedge import correlation, frames, prompts, transitions
 from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
-from copilotedge.errors import Fenced, ModelError, ModelTimeout, StateChanged, StoreUnavailable
+from copilotedge.errors import ModelError, ModelTimeout, StateChanged
 from copilotedge.head_start import HeadStart
+from copilotedge.holding import CALLER_PATIENCE_SECONDS, LAG_SECONDS, Holding
 from copilotedge.models import Finished, ModelEvent, Snapshot, ToolCallDelta
-from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Model, Waker
+from copilotedge.ports import Clock, ConversationStore, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
 from copilotedge.settling import Settlement
@@ -29,14 +30,8 @@ from copilotedge.speech import Speech
 from copilotedge.transitions import Rules
 from copilotedge.watching import Watch
 
-FLUSH_SECONDS = 5.0
-"""How long a worker's end waits for slow sockets."""
-CALLER_FLUSH_SECONDS = 1.0
-"""The same where a caller waits for its answer."""
 FRESH_MS = 1000
 """What was read longer ago is read again. The event is a repeated one, perhaps: the model would be asked in vain."""
-LAG_SECONDS = 0.25
-"""How long the next turn waits for sockets that take nothing; the others are waited for, lest they fall behind."""
 
 
 class TurnRunner:
@@ -46,7 +41,7 @@ class TurnRunner:
         self,
         store: ConversationStore,
         model: Model,
-        gateway: Gateway,
+        holding: Holding,
         waker: Waker,
         charges: Charges,
         settings: Settings,
@@ -56,15 +51,15 @@ class TurnRunner:
     ) -> None:
         self._store = store
         self._model = model
-        self._gateway = gateway
+        self._holding = holding
         self._waker = waker
         self._charges = charges
         self._settings = settings
         self._rules = rules
         self._clock = clock
         self._log = log
-        self._watch = Watch(store, rules, clock, log)
-        self._settlement = Settlement(store, waker, charges, self._watch, settings, rules, clock, log)
+        self._watch = Watch(store, holding, rules, clock)
+        self._settlement = Settlement(holding, waker, charges, settings, rules, clock, log)
 
     async def claim(self, conversation_id: str, holder: str, begun: Snapshot | None = None) -> Run | None:
         """Become the holder of the running turn; None when none runs or another holder is at work on it.
@@ -148,74 +143,60 @@ class TurnRunner:
         """
         if run is None:
             return
-        channel = self._open(run, also, also_ends)
+        channel = self._holding.open(run, also, also_ends)
         try:
             while run is not None:
-                verdict = await self._speak(run, channel, deadline)
-                end = await self._settlement.settle(run, channel, _cut(run, verdict))
-                run = end.next
-                if run is not None:
-                    await channel.flush(LAG_SECONDS)
+                run = await self._serve_one(run, channel, deadline)
                 if run is not None and self._clock() > deadline - self._needed_ms:
-                    await self.hand_over(run, unspoken=True)
+                    await self._holding.hand_over(run, channel, unspoken=True)
                     return
         finally:
-            await channel.flush(FLUSH_SECONDS)
             await self._close(channel)
+
+    async def _serve_one(self, run: Run, channel: Channel, deadline: int) -> Run | None:
+        """The turn that was begun along with its end."""
+        if run.turn.telling:
+            return await self._holding.tell_again(run, channel)
+        verdict = await self._speak(run, channel, deadline)
+        end = await self._settlement.settle(run, channel, _cut(run, verdict))
+        if end.next is not None:
+            await channel.flush(LAG_SECONDS)
+        return end.next
 
     async def answer(self, run: Run, deadline: int) -> TurnEnd:
         """Run one turn for a caller that waits for it. ``out_of_time``: the turn has been handed to a worker."""
-        channel = self._open(run)
+        channel = self._holding.open(run)
         try:
             verdict = await self._speak(run, channel, deadline)
             if verdict == "out_of_time":
                 await self._settlement.charge(run)
-                await self._try_to_hand_over(run)
+                await self._holding.try_to_hand_over(run, channel)
                 return TurnEnd(verdict)
-            end = await self._settlement.settle(run, channel, verdict)
+            end = await self._settlement.settle(run, channel, verdict, CALLER_PATIENCE_SECONDS)
             if end.next is not None:
-                await self._try_to_hand_over(end.next, unspoken=True)
+                await self._holding.try_to_hand_over(end.next, channel, unspoken=True)
             return end
         finally:
-            await channel.flush(CALLER_FLUSH_SECONDS, at_most=CALLER_FLUSH_SECONDS)
             await self._close(channel)
 
     async def give_up(self, run: Run) -> None:
         """The last attempt broke in a way that nobody foresaw: end the turn as failed, so that the next one works."""
         run.error = ModelError("The answer failed too often.", code="turn_failed")
-        channel = self._open(run)
+        channel = self._holding.open(run)
         try:
-            await self._settlement.settle(run, channel, "failed")
+            if run.turn.telling:
+                following = await self._holding.tell_again(run, channel)
+            else:
+                following = (await self._settlement.settle(run, channel, "failed")).next
+            if following is not None:
+                await self._holding.hand_over(following, channel, unspoken=True)
         finally:
-            await channel.flush(FLUSH_SECONDS)
             await self._close(channel)
-
-    async def hand_over(self, run: Run, *, unspoken: bool = False) -> None:
-        """Let a worker go on with the turn, of which nothing has been said if it is ``unspoken``."""
-        try:
-            await self._settlement.change(
-                run, lambda seen: transitions.hand_over(seen.state, run.turn, self._clock(), unspoken=unspoken)
-            )
-        except Fenced:
-            return
-        await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
-
-    async def _try_to_hand_over(self, run: Run, *, unspoken: bool = False) -> None:
-        """For a caller whose answer is there, or will be: a worker that cannot be woken is woken by who looks next."""
-        try:
-            await self.hand_over(run, unspoken=unspoken)
-        except StoreUnavailable as exc:
-            self._log.error("hand_over_failed", conversation_id=run.conversation_id, error=exc.code)
 
     @property
     def _needed_ms(self) -> int:
         """A turn is not begun with less time than this: a call's silence, and room to end it."""
         return int(self._settings.model_timeout_seconds * 2000)
-
-    def _open(self, run: Run, also: str = "", also_ends: int = 0) -> Channel:
-        channel = Channel(run.conversation_id, self._store, self._gateway, self._clock, self._log, also, also_ends)
-        channel.hold_for((run.state.voice_until - self._clock()) / 1000)
-        return channel
 
     async def _close(self, channel: Channel) -> None:
         await channel.close()

@@ -128,7 +128,8 @@ class Users:
         return len(listings)
 
     async def _end(self, key: str) -> None:
-        await self._conversations.delete(key)
+        cleared = await self._conversations.delete(key)
+        await self._sockets.tell(cleared.run)
         await self._sockets.close_all(key)
         await self._store.sweep(key)
 

@@ -6,13 +6,13 @@ It renews the lease, sees a cancel, a clear or a takeover, and meets the sockets
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
-from copilotedge import frames, transitions
+from copilotedge import transitions
 from copilotedge.broadcast import Channel
 from copilotedge.errors import StateChanged, StoreUnavailable
-from copilotedge.models import Connection, Draft, State
-from copilotedge.ports import Clock, ConversationStore, Log
+from copilotedge.holding import Holding
+from copilotedge.models import Draft
+from copilotedge.ports import Clock, ConversationStore
 from copilotedge.runs import Run, Verdict
 from copilotedge.transitions import Rules
 
@@ -24,15 +24,15 @@ DRAFT_SECONDS = 0.3
 class Watch:
     """Stateless: one instance watches any number of runs."""
 
-    def __init__(self, store: ConversationStore, rules: Rules, clock: Clock, log: Log) -> None:
+    def __init__(self, store: ConversationStore, holding: Holding, rules: Rules, clock: Clock) -> None:
         self._store = store
+        self._holding = holding
         self._rules = rules
         self._clock = clock
-        self._log = log
 
     async def watch(self, run: Run, channel: Channel) -> Verdict:
         """Ends only when the turn must: ``cancelled``, ``closing`` or ``fenced``."""
-        await self.greet(run, channel)
+        await self._holding.greet(run, channel)
         while True:
             await asyncio.sleep(min(self._pause(run), self._rules.lease_ms / 4000))
             try:
@@ -51,7 +51,7 @@ class Watch:
         current = state.turn if state else None
         if state is None or current is None or not run.is_still_mine(current):
             return "fenced"
-        await self.meet(run, channel, audience.connections, state)
+        await self._holding.meet(run, channel, audience.connections, state)
         run.connections = audience.connections
         run.state, run.turn = state, current
         if current.closing:
@@ -85,33 +85,3 @@ class Watch:
         except StateChanged:
             return
         run.state, run.turn = change.state, change.state.turn or run.turn
-
-    async def greet(self, run: Run, channel: Channel) -> None:
-        """Meet the sockets that were there when the turn began.
-
-        A store that stumbles here costs the sockets a moment, not the turn its life.
-        """
-        try:
-            if run.connections is None:
-                run.connections = await self._store.connections(run.conversation_id)
-            await self.meet(run, channel, run.connections, run.state)
-        except StoreUnavailable as exc:
-            self._log.error("sockets_unknown", conversation_id=run.conversation_id, error=exc.code)
-
-    async def meet(self, run: Run, channel: Channel, connections: Sequence[Connection], state: State) -> None:
-        await channel.meet(connections, state.members)
-        for connection in connections:
-            self._catch_up(run, channel, connection)
-
-    def _catch_up(self, run: Run, channel: Channel, connection: Connection) -> None:
-        """Give a socket that came back the text between what it has and what has been sent since."""
-        wish = connection.resume
-        if wish is None or not channel.is_new(wish):
-            return
-        offset = wish.offset if wish.turn_id in ("", run.turn.turn_id) else 0
-        if wish.attempt not in (0, run.turn.attempt):
-            offset = 0
-        channel.send_to(connection.connection_id, frames.status("streaming" if run.text else "thinking", run.turn))
-        if offset < run.sent:
-            missed = frames.delta(run.turn, run.index - 1, offset, run.text[offset : run.sent])
-            channel.send_to(connection.connection_id, missed)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from copilotedge.copilotkit.threads import Threads
     from copilotedge.door import Door
     from copilotedge.exports import Exports
+    from copilotedge.holding import Holding
     from copilotedge.limits import Limits
     from copilotedge.openai.items import Items
     from copilotedge.openai.responses import Responses
@@ -154,11 +155,17 @@ class Application(Runtime):
         )
 
     @cached_property
+    def holding(self) -> Holding:
+        from copilotedge.holding import Holding
+
+        return Holding(self.store, self.gateway, self.waker, self.settings, self.rules, now, self.log)
+
+    @cached_property
     def runner(self) -> TurnRunner:
         from copilotedge.turns import TurnRunner
 
         return TurnRunner(
-            self.store, self.model, self.gateway, self.waker, self.charges, self.settings, self.rules, now, self.log
+            self.store, self.model, self.holding, self.waker, self.charges, self.settings, self.rules, now, self.log
         )
 
     @cached_property
@@ -180,7 +187,15 @@ class Application(Runtime):
         from copilotedge.sockets import Sockets
 
         return Sockets(
-            self.conversations, self.store, self.gateway, self.door, self.limits, self.settings, now, self.log
+            self.conversations,
+            self.store,
+            self.gateway,
+            self.holding,
+            self.door,
+            self.limits,
+            self.settings,
+            now,
+            self.log,
         )
 
     @cached_property

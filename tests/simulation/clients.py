@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import Any
 
+from copilotedge import frames
 from copilotedge.answering import Answering, Reply, Words
 from copilotedge.models import Connection, PromptMessage
 from copilotedge.questions import Question
@@ -66,6 +67,13 @@ class Client:
     async def stream(self) -> None:
         """The same, heard piece by piece."""
         await self._say_over_http("stream")
+
+    async def append(self) -> None:
+        """Words that nobody answers, over REST; everybody hears them, if the caller's process lives so long."""
+        core = self._cloud.core("http")
+        with contextlib.suppress(Crash, Exception):
+            appended = await core.conversations.append(CONVERSATION, "assistant", f"by the way, {self.name}", 0)
+            await core.sockets.tell(appended.run, frames.chat(appended.message, appended.state.epoch))
 
     async def _say_over_http(self, kind: str) -> None:
         message_id = f"{self.name}{len(self.sent)}"

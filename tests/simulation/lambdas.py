@@ -12,6 +12,7 @@ from copilotedge.caching import Caching
 from copilotedge.charges import Charges
 from copilotedge.conversations import Conversations
 from copilotedge.door import Door
+from copilotedge.holding import Holding
 from copilotedge.limits import Limits
 from copilotedge.models import Connection, Snapshot
 from copilotedge.ports import ConversationStore
@@ -50,10 +51,11 @@ class Core:
         charges = Charges(limits, PRICES, metrics, log)
         caching = Caching(MemoryAnswerCache(clock), settings, metrics, log)
         stateless = StatelessChat(self.model, limits, charges, caching, settings, clock, log)
-        self.runner = TurnRunner(self.store, self.model, self.gateway, self.waker, charges, settings, rules, clock, log)
+        holding = Holding(self.store, self.gateway, self.waker, settings, rules, clock, log)
+        self.runner = TurnRunner(self.store, self.model, holding, self.waker, charges, settings, rules, clock, log)
         self.replies = Replies(self.conversations, self.runner, stateless, limits, settings, clock)
         self.sockets = Sockets(
-            self.conversations, self.store, self.gateway, Door(self.store), limits, settings, clock, log
+            self.conversations, self.store, self.gateway, holding, Door(self.store), limits, settings, clock, log
         )
 
 
@@ -142,8 +144,6 @@ class Cloud:
     async def _work(self, core: Core, conversation_id: str, turn_id: str, connection_id: str, begun: str) -> None:
         known = parcels.unpack(json.loads(begun)) if begun else None
         run = await core.runner.claim(conversation_id, core.process.name, known)
-        if run is None:
-            await core.sockets.retell(conversation_id, turn_id)
         await core.runner.serve(run, self._worker_deadline(), connection_id)
 
 

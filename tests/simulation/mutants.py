@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from copilotedge import conversations, transitions
+from copilotedge.broadcast import Channel
 from copilotedge.following import Follower
 from copilotedge.models import Change
+from copilotedge.settling import Settlement
 from copilotedge.transitions import endings, intake, leases
 from tests.memory_store import MemoryStore
 
@@ -63,8 +65,8 @@ def _repeats_are_new(patch: pytest.MonkeyPatch) -> None:
 def _queue_is_left_behind(patch: pytest.MonkeyPatch) -> None:
     end = endings._end
 
-    def careless(snapshot, ended, *rest):
-        return end(snapshot, replace(ended, queued=0), *rest)
+    def careless(snapshot, ended, *rest, heard):
+        return end(snapshot, replace(ended, queued=0), *rest, heard=heard)
 
     patch.setattr(endings, "_end", careless)
 
@@ -80,15 +82,20 @@ def _listeners_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transitions, "note_listener", lambda _state: None)
 
 
-def _no_last_words(patch: pytest.MonkeyPatch) -> None:
-    for module in (endings, leases, intake):
-        patch.setattr(module, "take_word", lambda *_: 0)
-    patch.setattr("copilotedge.settling.Settlement._say_last", _say_always)
+def _slot_is_free_too_early(patch: pytest.MonkeyPatch) -> None:
+    """Who frees the slot before it speaks: it goes on to speak, and the next one does too."""
+    end, close = endings._end, Channel.close
 
+    def careless(*args, heard):
+        return end(*args, heard=False)
 
-async def _say_always(_self, _run, channel, _change, *last) -> None:
-    for frame in last:
-        channel.send(frame)
+    async def flush_and_close(self):
+        await self.flush(5.0)
+        await close(self)
+
+    patch.setattr(endings, "_end", careless)
+    patch.setattr(Settlement, "_say_last", lambda _self, _run, channel, _change, *last: list(map(channel.send, last)))
+    patch.setattr(Channel, "close", flush_and_close)
 
 
 def _attempts_run_into_each_other(patch: pytest.MonkeyPatch) -> None:
@@ -109,6 +116,6 @@ MUTANTS = [
     Mutant("a turn's end leaves the queue behind", "calm", _queue_is_left_behind),
     Mutant("nobody wakes a worker for a dead turn", "stormy", _nobody_revives),
     Mutant("a socket that comes back is not noticed", "calm", _listeners_go_unnoticed),
-    Mutant("two processes may speak at once", "calm", _no_last_words),
+    Mutant("two processes may speak at once", "calm", _slot_is_free_too_early),
     Mutant("a follower joins the words of two attempts", "streams", _attempts_run_into_each_other),
 ]

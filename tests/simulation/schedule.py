@@ -85,6 +85,8 @@ async def _act(client: Client, act: str) -> None:
         await client.stream()
     elif act == "follow":
         await client.follow()
+    elif act == "append":
+        await client.append()
     elif act == "reconnect":
         await client.reconnect()
     else:

@@ -17,6 +17,7 @@ SCENARIOS = {
     "cancels": Scenario(STORMY, weights={"say": 5, "cancel": 3, "regenerate": 2, "reconnect": 1}),
     "streams": Scenario(STORMY, weights={"say": 3, "stream": 4, "follow": 3, "cancel": 1, "reconnect": 1}),
     "quick": Scenario(weights={"say": 3, "rest": 3, "reconnect": 6}, word_seconds=0.005),
+    "appends": Scenario(STORMY, weights={"say": 4, "append": 4, "regenerate": 1, "reconnect": 2}),
     "clears": Scenario(STORMY, weights={"say": 6, "clear_history": 2, "reconnect": 1}),
 }
 

@@ -39,6 +39,7 @@ class Plain:
     holder: str = ""
     attempt: int = 0
     lease_until: int = 0
+    telling: bool = False
     closing: bool = False
     cancel: bool = False
     taken: set[str] = field(default_factory=set)
@@ -49,14 +50,22 @@ class Plain:
         self.asked, self.holder, self.attempt = content, holder, 1 if holder else 0
         self.lease_until = now + (LEASE_MS if holder else transitions.CLAIM_GRACE_MS)
 
-    def end(self, now: int) -> None:
-        holder, self.asked, self.holder, self.closing, self.cancel = self.holder, "", "", False, False
+    def end(self, now: int, *, heard: bool = False) -> None:
+        """Somebody is to be told, or the next one is asked, or the slot is free."""
+        holder, self.telling, self.closing, self.cancel = self.holder, heard and not self.queue, False, False
+        if self.telling:
+            self.lease_until = now + LEASE_MS
+            return
+        self.asked, self.holder = "", ""
         if self.queue:
             self.begin(self.queue.pop(0), holder, now)
 
 
 class Machine(RuleBasedStateMachine):
-    """Bundles: message contents that were sent, and runs that some holder has, or believes it has."""
+    """Bundles: message contents that were sent, and runs that some holder has, or believes it has.
+
+    Of what holders do, half is done by the newest: that is the one that may.
+    """
 
     contents = Bundle("contents")
     runs = Bundle("runs")
@@ -72,6 +81,7 @@ class Machine(RuleBasedStateMachine):
             history_window_messages=100,
         )
         self.plain = Plain()
+        self.newest: Run | None = None
         self.count = 0
 
     def make_store(self) -> Callable[[Clock], ConversationStore] | None:
@@ -106,14 +116,14 @@ class Machine(RuleBasedStateMachine):
         content = f"message {self.count}"
         plain = self.live()
         submission = Submission(content, content, self.now + self.count, client_id=True, holder=holder)
-        if plain.asked and len(plain.queue) >= MAX_QUEUED:
+        if plain.asked and len(plain.queue) >= MAX_QUEUED + plain.telling:
             with pytest.raises(QueueFull):
                 self.do(self.world.conversations.submit("c1", submission))
             return multiple()
         submitted = self.do(self.world.conversations.submit("c1", submission))
         if plain.asked:
             plain.queue.append(content)
-            assert submitted.position == len(plain.queue)
+            assert submitted.position == len(plain.queue) - plain.telling
         else:
             plain.begin(content, holder, self.now)
         plain.taken.add(content)
@@ -142,8 +152,16 @@ class Machine(RuleBasedStateMachine):
         run = self.do(self.world.runner.claim("c1", holder))
         plain.holder, plain.attempt, plain.lease_until = holder, plain.attempt + 1, self.now + LEASE_MS
         assert run.turn.attempt == plain.attempt
-        assert plain.closing or run.question.content == plain.asked
+        assert plain.closing or plain.telling or run.question.content == plain.asked
+        self.newest = run
         return run
+
+    @precondition(lambda self: not self.live().asked)
+    @rule(target=runs)
+    def begin(self) -> Any:
+        """So common that chance alone would seldom bring both."""
+        self.submit(holder="")
+        return self.claim()
 
     @rule(run=runs)
     def renew(self, run: Run) -> None:
@@ -152,33 +170,54 @@ class Machine(RuleBasedStateMachine):
         if mine:
             self.plain.lease_until = self.now + LEASE_MS
 
-    @rule(run=runs, status=st.sampled_from(["complete", "incomplete", "cancelled"]))
-    def complete(self, run: Run, status: Any) -> None:
-        mine = self.is_mine(run)
+    @rule(
+        run=runs,
+        own=st.booleans(),
+        status=st.sampled_from(["complete", "incomplete", "cancelled"]),
+        heard=st.booleans(),
+    )
+    def complete(self, run: Run, own: bool, status: Any, heard: bool) -> None:
+        run = self.newest if own and self.newest else run
+        allowed = self.is_mine(run) and not self.plain.closing and not self.plain.telling
         self.commit(
             lambda snapshot: endings.complete(
-                snapshot, run.turn, "answer", Usage(1, 1), status, "m", self.world.rules, self.now
+                snapshot, run.turn, "answer", Usage(1, 1), status, "m", self.world.rules, self.now, heard=heard
             ),
-            allowed=mine and not self.plain.closing,
+            allowed=allowed,
         )
-        if mine and not self.plain.closing:
+        if allowed:
             self.plain.log.append(("assistant", "answer", status))
-            self.plain.end(self.now)
+            self.plain.end(self.now, heard=heard)
             self.touch()
 
-    @rule(run=runs)
-    def fail(self, run: Run) -> None:
+    @rule(run=runs, own=st.booleans(), heard=st.booleans())
+    def fail(self, run: Run, own: bool, heard: bool) -> None:
+        run = self.newest if own and self.newest else run
         if not run.messages:  # it was claimed after a clear: there is no question that could fail
             return
-        mine = self.is_mine(run)
+        allowed = self.is_mine(run) and not self.plain.closing and not self.plain.telling
         self.commit(
-            lambda snapshot: endings.abandon(snapshot, run.turn, run.question, "failed", self.world.rules, self.now),
-            allowed=mine and not self.plain.closing,
+            lambda snapshot: endings.abandon(
+                snapshot, run.turn, run.question, "failed", self.world.rules, self.now, heard=heard
+            ),
+            allowed=allowed,
         )
-        if mine and not self.plain.closing:
+        if allowed:
             self.plain.log[-1] = (*self.plain.log[-1][:2], "failed")
-            self.plain.end(self.now)
+            self.plain.end(self.now, heard=heard)
             self.touch()
+
+    @rule(run=runs, own=st.booleans())
+    def release(self, run: Run, own: bool) -> None:
+        run = self.newest if own and self.newest else run
+        if not self.plain.telling:
+            return
+        allowed = self.is_mine(run) and not self.plain.closing
+        self.commit(lambda snapshot: endings.release(snapshot, run.turn, self.world.rules, self.now), allowed=allowed)
+        if allowed:
+            if self.plain.queue:
+                self.touch()
+            self.plain.end(self.now)
 
     @rule(run=runs)
     def close(self, run: Run) -> None:
@@ -204,13 +243,14 @@ class Machine(RuleBasedStateMachine):
         self.world.waker.pending = [("c1", turn.turn_id, "")]
         self.do(self.world.work())
         plain.holder, plain.attempt = "worker", plain.attempt + 1
+        if not plain.telling or plain.closing or plain.queue:
+            self.touch()
         while plain.asked:
             self.work_once(plain)
-        self.touch()
 
     def work_once(self, plain: Plain) -> None:
         role, content, _ = plain.log[-1] if plain.log else ("", "", "")
-        if plain.closing:
+        if plain.closing or plain.telling:
             pass
         elif plain.attempt > self.world.settings.max_attempts:
             plain.log[-1] = (role, content, "failed")
@@ -231,8 +271,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def cancel(self) -> None:
         plain = self.live()
-        assert bool(self.do(self.world.conversations.cancel("c1"))) == bool(plain.asked)
-        plain.cancel = bool(plain.asked)
+        runs = bool(plain.asked) and not plain.telling
+        assert bool(self.do(self.world.conversations.cancel("c1"))) == runs
+        plain.cancel = runs
 
     @rule(which=st.sampled_from(["clear", "delete"]))
     def clear(self, which: str) -> None:
@@ -243,7 +284,7 @@ class Machine(RuleBasedStateMachine):
         if self.held:
             plain.closing = True
         else:
-            plain.asked, plain.holder, plain.closing, plain.cancel = "", "", False, False
+            plain.asked, plain.holder, plain.telling, plain.closing, plain.cancel = "", "", False, False, False
         if existed and which == "clear":
             self.touch()
         elif existed:
@@ -323,7 +364,17 @@ def test_the_machine_finds_an_answer_after_a_clear(monkeypatch: pytest.MonkeyPat
 
 def test_the_machine_finds_a_queue_left_behind(monkeypatch: pytest.MonkeyPatch):
     end = endings._end
-    monkeypatch.setattr(endings, "_end", lambda seen, ended, *rest: end(seen, replace(ended, queued=0), *rest))
+
+    def careless(seen, ended, *rest, heard):
+        return end(seen, replace(ended, queued=0), *rest, heard=heard)
+
+    monkeypatch.setattr(endings, "_end", careless)
+    with pytest.raises(AssertionError):
+        run_shortly()
+
+
+def test_the_machine_finds_a_turn_that_ends_twice(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(endings, "_running", endings._open)
     with pytest.raises(AssertionError):
         run_shortly()
 

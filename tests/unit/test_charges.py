@@ -96,7 +96,7 @@ async def test_a_refused_message_says_so_before_anything_else():
     first = asyncio.create_task(ask(world, "Hi", "alice/c1"))
     await until(lambda: world.model.waiting == 1)
     with pytest.raises(LimitExceeded, match="within a minute"):
-        await world.conversations.append("alice/c1", "user", "Hi", 0, "alice")
+        await world.append("alice/c1", "user", "Hi", 0, "alice")
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
 
+from copilotedge import frames
 from copilotedge.conversations import MAX_LOST_RACES, Conversations
 from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.histories import unknown_of
@@ -264,55 +266,53 @@ async def test_a_clear_empties_the_log():
     await answered(world, "Hi")
     cleared = await world.conversations.clear("c1")
     assert await world.log_of() == []
-    assert cleared.epoch == (await world.store.state("c1")).epoch
-    assert cleared.tell_until > world.clock.now
+    assert cleared == Cleared((await world.store.state("c1")).epoch)
+
+
+@pytest.mark.parametrize("act", ["clear", "delete"])
+async def test_who_ends_a_conversation_that_somebody_hears_has_the_slot_until_that_is_told(act):
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "Hi")
+    world.gateway.frames.clear()
+    cleared = await getattr(world.conversations, act)("c1")
+    assert (await world.store.state("c1")).turn == cleared.run.turn
+    await world.sockets.tell_cleared("c1", cleared)
+    assert world.gateway.kinds("a") == ["system:conversation_cleared"]
+    state = await world.store.state("c1")
+    assert (state is None) if act == "delete" else (state.turn is None)
 
 
 async def test_a_clear_of_nothing_changes_nothing():
     world = World()
-    assert await world.conversations.clear("c1") == Cleared("", 0)
+    assert await world.conversations.clear("c1") == Cleared("")
     assert world.waker.swept == []
 
 
 async def test_a_clear_during_a_turn_leaves_the_telling_to_its_holder():
     world = World()
     await world.conversations.submit("c1", message(world, holder="caller"))
-    assert (await world.conversations.clear("c1")).tell_until == 0
+    await world.connect("a")
+    assert (await world.conversations.clear("c1")).run is None
 
 
 async def test_a_deletion_ends_the_conversation_with_its_settings():
     world = World()
     await world.conversations.store_settings("c1", lambda stored: replace(stored, model="m"))
-    assert (await world.conversations.delete("c1")).tell_until > world.clock.now
+    await world.conversations.delete("c1")
     assert await world.conversations.settings("c1") == (None, ConversationSettings())
 
 
 async def test_a_deletion_during_a_turn_leaves_the_telling_to_its_holder():
     world = World()
     await world.conversations.submit("c1", message(world, holder="caller"))
-    assert (await world.conversations.delete("c1")).tell_until == 0
+    await world.connect("a")
+    assert (await world.conversations.delete("c1")).run is None
     assert await world.log_of() == []
 
 
 async def test_a_deletion_of_nothing_is_done_at_once():
-    assert await World().conversations.delete("c1") == Cleared("", 0)
-
-
-async def test_the_last_words_of_a_turn_can_be_said_again():
-    world = World()
-    await answered(world, "1")
-    turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
-    own, state = await world.conversations.last_words("c1", turn_id)
-    assert [entry.content for entry in own] == ["1", "You said: 1"]
-    assert state.epoch == (await world.store.state("c1")).epoch
-
-
-async def test_words_that_are_not_the_last_are_not_said_again():
-    world = World()
-    await answered(world, "1", "2")
-    turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
-    for name in (turn_id, "nobody"):
-        assert await world.conversations.last_words("c1", name) == ((), None)
+    assert await World().conversations.delete("c1") == Cleared("")
 
 
 # --- Listening, appending, settings ------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ async def test_a_listener_makes_a_running_turn_look_again():
 
 async def test_an_appended_message_comes_with_its_epoch():
     world = World()
-    appended = await world.conversations.append("c1", "assistant", "Hello", 7)
+    appended = await world.append("c1", "assistant", "Hello", 7)
     stored = appended.message
     assert (stored.seq, stored.content, stored.tokens) == (1, "Hello", 7)
     assert appended.state.epoch == (await world.store.state("c1")).epoch
@@ -351,7 +351,7 @@ async def test_an_appended_message_comes_with_its_epoch():
 async def test_appending_has_evicted_messages_swept():
     world = World(max_stored_messages=10, rate_limit_per_minute=0)
     for number in range(120):
-        await world.conversations.append("c1", "user", str(number), 0)
+        await world.append("c1", "user", str(number), 0)
     assert world.waker.swept
 
 
@@ -452,17 +452,54 @@ async def test_a_caller_may_regenerate_and_hold_the_turn_itself():
 async def test_several_messages_are_appended_at_once_and_count_as_one():
     world = World(rate_limit_per_minute=5)
     said = [PromptMessage("user", "How warm?"), PromptMessage("tool", "12", tool_call_id="call-1")]
-    appended = await world.conversations.append_all("c1", said, "alice")
+    appended = await world.append_all("c1", said, "alice")
     assert [(entry.seq, entry.content, entry.tool_call_id) for entry in appended.messages] == [
         (1, "How warm?", ""),
         (2, "12", "call-1"),
     ]
     assert (appended.quota.remaining, appended.state.seq) == (4, 2)
-    assert appended.state.voice_until > world.clock.now
+
+
+async def test_who_appends_what_somebody_hears_has_the_slot_until_that_is_told():
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    appended = await world.conversations.append("c1", "user", "2", 0)
+    assert (await world.store.state("c1")).turn == appended.run.turn
+    second = asyncio.create_task(world.append("c1", "user", "3"))
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    await world.sockets.tell(appended.run, frames.chat(appended.message, appended.state.epoch))
+    assert (await second).message.seq == 3
+    assert [frame["content"] for frame in world.gateway.frames["a"]] == ["1", "2", "3"]
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_message_that_comes_while_something_is_told_is_next_and_a_worker_answers_it():
+    world = World()
+    await world.connect("a")
+    appended = await world.conversations.append("c1", "user", "1", 0)
+    submitted = await world.conversations.submit("c1", message(world, "2"))
+    assert (submitted.position, submitted.begun) == (0, None)
+    await world.sockets.tell(appended.run)
+    await world.work()
+    assert await world.log_of() == [
+        ("user", "1", "complete"),
+        ("user", "2", "complete"),
+        ("assistant", "You said: 1\n\n2", "complete"),
+    ]
+
+
+async def test_what_a_dead_teller_left_does_not_keep_others_from_appending():
+    world = World()
+    await world.connect("a")
+    await world.conversations.append("c1", "user", "1", 0)
+    world.clock.advance(8_000)
+    assert (await world.append("c1", "user", "2")).message.seq == 2
 
 
 async def test_nothing_is_appended_while_a_turn_runs():
     world = World()
     await world.conversations.submit("c1", message(world))
     with pytest.raises(Conflict):
-        await world.conversations.append_all("c1", [PromptMessage("user", "Me too")])
+        await world.append_all("c1", [PromptMessage("user", "Me too")])

@@ -61,6 +61,6 @@ async def test_a_member_that_was_removed_is_a_stranger():
 async def test_members_end_with_the_conversations_life():
     world = await shared(bob="write")
     await world.conversations.delete("alice/x")
-    await world.conversations.append("alice/x", "user", "A new life", 0)
+    await world.append("alice/x", "user", "A new life", 0)
     with pytest.raises(NotFound):
         await Door(world.store).open("bob", "alice~x", "read")

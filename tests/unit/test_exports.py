@@ -33,7 +33,7 @@ HOSTILE = [
 async def world_of(*texts: str) -> World:
     world = World(rate_limit_per_minute=0)
     for text in texts:
-        await world.conversations.append(KEY, "user", text, 0)
+        await world.append(KEY, "user", text, 0)
     return world
 
 

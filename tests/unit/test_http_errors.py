@@ -32,6 +32,7 @@ STATUSES = {
     "ModelInterrupted": 502,
     "StoreUnavailable": 503,
     "StateChanged": 500,
+    "StillTelling": 500,
     "ReceiptExists": 500,
     "Fenced": 500,
     "Closing": 500,

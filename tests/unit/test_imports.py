@@ -47,7 +47,7 @@ TABLE = """
 """
 TURNS = """
     adapters.api_gateway adapters.dynamodb.usage adapters.lambdas answering broadcast caching charges frames head_start
-    limits parcels prices prompts questions runs times
+    holding limits parcels prices prompts questions runs times
 """
 MODEL = """
     adapters.secrets_manager adapters.workers_ai adapters.workers_ai.answers adapters.workers_ai.attempts

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from copilotedge.listings import WORDS_CHARACTERS, Relisting, cut, first_words, one_line, relisting
-from copilotedge.models import Change, Message
+from copilotedge.models import Change, Message, Snapshot
 from copilotedge.transitions import LIST_EVERY_MS, Rules, clear, delete
 from copilotedge.transitions.steps import born, new_turn, next_state, touch
 from tests.fakes import START
@@ -63,11 +63,11 @@ def test_a_birth_lists_the_first_thing_that_the_user_says():
 
 def test_a_new_life_is_a_birth_even_while_a_turn_of_the_old_one_runs():
     running = replace(STATE, turn=new_turn("t", "m", 1, "holder", RULES, START))
-    assert news(delete(running, START)) == Relisting(is_born=True)
+    assert news(delete(Snapshot(running), "me", RULES, START)) == Relisting(is_born=True)
 
 
 def test_a_clear_takes_the_titles_made_of_messages():
-    assert news(clear(STATE, RULES, START)) == Relisting(is_emptied=True)
+    assert news(clear(Snapshot(STATE), "me", RULES, START)) == Relisting(is_emptied=True)
 
 
 @pytest.mark.parametrize(

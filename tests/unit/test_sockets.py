@@ -209,7 +209,7 @@ async def test_older_history_can_be_asked_for():
 async def test_a_history_too_long_for_one_frame_has_the_newest_and_says_that_there_is_more():
     world = World()
     for number in range(20):
-        await world.conversations.append("c1", "assistant", "x" * 9_000 + str(number), 0)
+        await world.append("c1", "assistant", "x" * 9_000 + str(number), 0)
     await command(world, "a", "get_history")
     (frame,) = told(world, "a")
     seqs = [entry["seq"] for entry in frame["metadata"]["messages"]]
@@ -220,7 +220,7 @@ async def test_a_history_too_long_for_one_frame_has_the_newest_and_says_that_the
 async def test_all_of_a_long_history_can_be_walked_through():
     world = World()
     for number in range(20):
-        await world.conversations.append("c1", "assistant", "x" * 9_000 + str(number), 0)
+        await world.append("c1", "assistant", "x" * 9_000 + str(number), 0)
     seen: list[int] = []
     while not seen or seen[0] > 1:
         await command(world, "a", "get_history", before=seen[0] if seen else 0)
@@ -262,9 +262,9 @@ async def test_a_clear_is_told_to_all_even_if_who_asked_cannot_be_reached():
             return await super().post(connection_id, frame)
 
     world = World()
-    world.gateway = world.sockets._gateway = Refusing()
     await world.connect("a", "b")
     await answered(world, "1")
+    world.gateway = world.sockets._gateway = world.holding._gateway = Refusing()
     await asyncio.gather(command(world, "a", "clear_history"), return_exceptions=True)
     assert world.gateway.kinds("b") == ["system:conversation_cleared"]
 
@@ -296,7 +296,7 @@ async def test_a_clear_right_behind_another_is_told_with_its_own_epoch():
                 await command(world, "b", "clear_history")
             return await super().post(connection_id, frame)
 
-    world.gateway = world.sockets._gateway = world.runner._gateway = Clearing()
+    world.gateway = world.sockets._gateway = world.holding._gateway = Clearing()
     world.model.scripts.append(["Once ", asyncio.Event()])
     await world.connect("a")
     await world.say("a", "Hi")
@@ -395,7 +395,7 @@ async def test_a_resume_brings_every_missed_message_however_many(monkeypatch):
     monkeypatch.setattr("copilotedge.sockets.RESUME_PAGE", 3)
     world = World()
     for number in range(10):
-        await world.conversations.append("c1", "user", str(number), 0)
+        await world.append("c1", "user", str(number), 0)
     await command(world, "a", "resume", afterSeq=1)
     assert texts(world, "a") == [str(number) for number in range(1, 10)]
     assert told(world, "a")[-1]["metadata"]["lastSeq"] == 10
@@ -405,7 +405,7 @@ async def test_a_resume_stops_where_a_clear_comes_between_its_pages(monkeypatch)
     monkeypatch.setattr("copilotedge.sockets.RESUME_PAGE", 2)
     world = World()
     for number in range(6):
-        await world.conversations.append("c1", "user", str(number), 0)
+        await world.append("c1", "user", str(number), 0)
     page, pages = world.conversations.page, []
 
     async def clear_before_the_second(*args: Any, **more: Any) -> Any:
@@ -443,29 +443,11 @@ async def test_an_announcement_without_sockets_is_done_at_once():
     assert world.gateway.frames == {}
 
 
-async def test_how_a_turn_ended_can_be_told_again():
-    world = World()
-    await answered(world, "1")
-    await world.connect("a")
-    turn_id = (await world.store.snapshot("c1", 9)).messages[0].turn_id
-    await world.sockets.retell("c1", turn_id)
-    assert world.gateway.kinds("a") == ["chat:user", "chat:assistant", "status:complete"]
-
-
-async def test_a_turn_that_is_unknown_or_still_runs_is_not_told_again():
-    world = World()
-    await world.connect("a")
-    await world.sockets.retell("c1", "nobody")
-    await world.say("b", "Hi")
-    await world.sockets.retell("c1", world.waker.pending[0][1])
-    assert world.gateway.kinds("a") == []
-
-
 async def test_a_socket_that_pings_hears_the_next_life_of_its_conversation():
     world = World()
     await world.connect("a", "b")
     await answered(world, "1")
-    await world.conversations.delete("c1")
+    await world.sockets.tell_cleared("c1", await world.conversations.delete("c1"))
     await world.store.sweep("c1")
     await command(world, "b", "ping")
     await world.say("a", "Hi")

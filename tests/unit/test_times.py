@@ -125,7 +125,7 @@ async def test_a_turn_that_is_handed_over_is_none():
     await world.say("a", "Hi")
     (conversation, _, _) = world.waker.pending[0]
     run = await world.runner.claim(conversation, "leaving")
-    await world.runner.hand_over(run)
+    await world.holding.hand_over(run, world.holding.open(run))
     world.clock.advance(1)
     await world.work()
     assert world.metrics.values("LeaseTakeovers") == []

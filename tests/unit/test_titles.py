@@ -62,8 +62,8 @@ async def test_an_answer_that_broke_off_is_not_the_first_one():
 
 async def test_history_that_was_brought_along_is_no_answer_of_ours():
     world = World(automatic_titles=True)
-    await world.conversations.append(KEY, "user", "Hi", 0, "alice")
-    await world.conversations.append(KEY, "assistant", "Hello", 0, "alice")
+    await world.append(KEY, "user", "Hi", 0, "alice")
+    await world.append(KEY, "assistant", "Hello", 0, "alice")
     await answered(world)
     assert world.waker.to_entitle == [KEY]
 
@@ -95,7 +95,7 @@ async def test_a_title_is_kept_and_told():
 async def test_the_model_reads_the_beginning_only():
     world = World()
     for number in range(9):
-        await world.conversations.append(KEY, "user", f"{number} " * 2000, 0, "alice")
+        await world.append(KEY, "user", f"{number} " * 2000, 0, "alice")
     await world.titles.entitle(KEY)
     (request,) = world.model.requests
     assert request.messages[-1].content.startswith("user: 0 0")

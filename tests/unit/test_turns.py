@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from copilotedge.errors import ModelInterrupted, ModelUnavailable
+from copilotedge.answering import Reply
+from copilotedge.errors import ModelInterrupted, ModelUnavailable, StoreUnavailable
 from copilotedge.models import Change, Connection, PromptMessage, Snapshot
+from copilotedge.questions import Question
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
 
@@ -231,8 +233,8 @@ async def test_a_turn_fails_for_good_after_its_last_attempt() -> None:
 
 
 async def test_a_stuck_socket_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("copilotedge.turns.FLUSH_SECONDS", 0.05)
-    world = World()
+    monkeypatch.setattr("copilotedge.holding.LAG_SECONDS", 0.05)
+    world = World(lease_seconds=0.2)
     world.gateway.stuck.add("b")
     await world.connect("a", "b")
     await world.say("a", "Hi")
@@ -290,17 +292,102 @@ async def test_a_caller_out_of_time_hands_its_turn_to_a_worker() -> None:
     assert await world.log_of() == [("user", "Hi", "complete"), ("assistant", "You said: Hi", "complete")]
 
 
-async def test_frames_wait_until_the_holder_before_has_spoken_its_last_words() -> None:
+async def ended(world: World) -> str:
+    """A turn whose answer is in the log and whose holder has died before anybody heard of it; its id."""
+    await world.connect("a")
+    await world.say("a", "1")
+    [(_, turn_id, _)] = world.waker.pending
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.holding, "let_go", died)
+        patch.setattr("copilotedge.broadcast.Channel.send", lambda *_: None)
+        await world.work()
+    return turn_id
+
+
+async def died(*_: object) -> None:
+    return None
+
+
+async def test_a_turn_whose_end_nobody_has_told_keeps_the_slot_and_a_worker_tells_it() -> None:
+    world = World()
+    turn_id = await ended(world)
+    assert world.gateway.kinds("a") == []
+    await world.say("a", "2")
+    assert world.waker.standing_by == ["c1"]
+    world.clock.advance(8_000)
+    await world.runner.stand_by("c1", world.deadline)
+    assert world.waker.pending == [("c1", turn_id, "")]
+    await world.work()
+    told = [frame["content"] for frame in world.gateway.frames["a"] if frame["type"] == "chat"]
+    assert told == ["1", "You said: 1", "2", "You said: 2"]
+    assert len(world.model.requests) == 2
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_turn_that_is_being_told_is_not_given_up_as_failed() -> None:
+    world = World()
+    turn_id = await ended(world)
+    world.clock.advance(8_000)
+    run = await world.runner.claim("c1", "last")
+    assert run is not None and run.turn.turn_id == turn_id
+    await world.runner.give_up(run)
+    assert world.gateway.kinds("a") == ["chat:user", "chat:assistant", "status:complete"]
+    assert [status for _, _, status in await world.log_of()] == ["complete", "complete"]
+
+
+async def test_a_message_that_comes_while_the_end_is_told_is_next_and_served_by_the_same_holder() -> None:
+    world = World()
+    await world.connect("a", "b")
+    await world.say("a", "1")
+    world.gateway.stuck.add("b")
+    worker = asyncio.create_task(world.work())
+    await until(lambda: "status:complete" in world.gateway.kinds("a"))
+    assert not (await world.conversations.cancel("c1")).stopping
+    await world.say("a", "2")
+    assert world.waker.pending == [] and "status:queued" not in world.gateway.kinds("a")
+    await until(lambda: world.gateway.kinds("a").count("status:complete") == 2)
+    worker.cancel()
+
+
+async def test_who_stood_still_until_its_lease_was_over_has_another_tell_it() -> None:
     world = World()
     await world.connect("a")
     await world.say("a", "1")
+    post = world.gateway.post
+
+    async def slowly(connection_id: str, frame: bytes) -> bool:
+        if b"complete" in frame:
+            world.clock.advance(8_000)
+        return await post(connection_id, frame)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.gateway, "post", slowly)
+        [(conversation_id, turn_id, _)] = world.waker.pending
+        world.waker.pending.clear()
+        await world.runner.serve(await world.runner.claim(conversation_id, "slow"), world.deadline)
+    assert world.waker.pending == [("c1", turn_id, "")]
     await world.work()
-    await world.say("a", "2")
-    worker = asyncio.create_task(world.work())
-    await until(lambda: len(world.model.requests) == 2)
-    assert world.gateway.kinds("a").count("chat:user") == 1
-    await worker
-    assert world.gateway.kinds("a").count("chat:user") == 2
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_store_that_stumbles_when_the_slot_is_let_go_costs_the_caller_nothing() -> None:
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "Before")
+    commit, commits = world.store.commit, 0
+
+    async def third_fails(conversation_id: str, change: Change) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == 3:
+            raise StoreUnavailable("Throttled.")
+        await commit(conversation_id, change)
+
+    world.store.commit = third_fails
+    question = Question((PromptMessage("user", "Hi"),))
+    reply = await world.replies.reply(question, "", "c1", world.clock.now, world.deadline)
+    assert isinstance(reply, Reply) and reply.text.startswith("You said:")
+    assert "release_failed" in [event for event, _ in world.log.lines]
 
 
 async def test_the_model_is_asked_while_the_turn_is_claimed() -> None:
@@ -366,7 +453,7 @@ async def test_a_turn_that_is_given_up_tells_the_sockets_that_came_during_it() -
     [(conversation_id, _, _)] = world.waker.pending
     run = await world.runner.claim(conversation_id, "me")
     assert run is not None
-    channel = world.runner._open(run)
+    channel = world.holding.open(run)
     await world.conversations.listen("c1", Connection("b"), offset=0)
     assert await world.runner._watch._look(run, channel) is None
     await channel.close()

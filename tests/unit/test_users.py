@@ -16,7 +16,7 @@ async def world_of(*keys: str) -> World:
     """Conversations that were used in this order, a second apart."""
     world = World()
     for key in keys:
-        await world.conversations.append(key, "user", "Hello", 0)
+        await world.append(key, "user", "Hello", 0)
         world.clock.advance(1000)
     return world
 
@@ -45,7 +45,7 @@ async def test_a_list_is_read_page_by_page():
 async def test_use_moves_a_conversation_to_the_top():
     world = await world_of("alice/a", "alice/b")
     world.clock.advance(LIST_EVERY_MS)
-    await world.conversations.append("alice/a", "user", "Again", 0)
+    await world.append("alice/a", "user", "Again", 0)
     assert await names(world, "alice") == ["a", "b"]
 
 
@@ -70,7 +70,7 @@ async def test_an_archived_one_is_listed_apart_until_it_is_fetched_back():
     world = await world_of("alice/a", "alice/b")
     await world.users.change("alice/a", Marks(archived=True))
     assert (await names(world, "alice"), await names(world, "alice", archived=True)) == (["b"], ["a"])
-    await world.conversations.append("alice/a", "user", "Still here", 0)
+    await world.append("alice/a", "user", "Still here", 0)
     assert await names(world, "alice", archived=True) == ["a"]
     await world.users.change("alice/a", Marks(archived=False))
     assert await names(world, "alice") == ["a", "b"]
@@ -83,7 +83,7 @@ async def test_an_archived_one_is_listed_apart_until_it_is_fetched_back():
 async def test_a_search_finds_titles_and_ids_in_whatever_case(search, found):
     world = World()
     for key, text in (("alice/conv-a", "Hello"), ("alice/b", "How do Magnets work?"), ("alice/c", "Une école")):
-        await world.conversations.append(key, "user", text, 0)
+        await world.append(key, "user", text, 0)
         world.clock.advance(1000)
     assert await names(world, "alice", search=search) == found
 
@@ -149,7 +149,7 @@ async def test_a_title_is_that_of_a_life():
     await world.users.change("alice/a", Marks(title="Secret", pinned=True))
     await world.conversations.delete("alice/a")
     assert await world.users.title("alice/a", await world.store.state("alice/a")) == ""
-    await world.conversations.append("alice/a", "user", "A new life", 0)
+    await world.append("alice/a", "user", "A new life", 0)
     (entry,) = (await world.users.conversations("alice", 20)).entries
     assert (entry.listing.title, entry.listing.pinned) == ("A new life", False)
 

@@ -226,5 +226,5 @@ def _with_state(settings: ConversationSettings, state: dict[str, Any]) -> Conver
 
 def _running(state: State | None) -> Turn | None:
     """One that can be heard; what answers a question once more is not heard before it takes the answer's place."""
-    turn = state.turn if state else None
+    turn = state.running if state else None
     return None if turn and (turn.closing or turn.replaces) else turn

@@ -1,17 +1,21 @@
 """A turn ends, and in the same change the next one begins if a message waits.
 
+If none does, its holder keeps the slot until it has told the sockets how the turn ended, and then releases it: who
+speaks has the slot, so sockets hear one process after the other. Where nobody listens (``heard`` is false) the slot is
+free at once.
+
 ``snapshot.queue`` must be complete when ``snapshot.state.queued`` is not 0. All raise ``Fenced`` when the turn is no
-longer its holder's; ``complete`` and ``abandon`` raise ``Closing`` when a clear has ended it.
+longer its holder's; ``complete``, ``abandon`` and ``release`` raise ``Closing`` when a clear has ended it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from copilotedge.errors import Closing
+from copilotedge.errors import Closing, Fenced
 from copilotedge.models import Change, Message, MessageStatus, Snapshot, State, ToolCall, Turn, Usage
 from copilotedge.transitions.leases import held
-from copilotedge.transitions.steps import Rules, new_turn, next_state, question_of, take_word, touch
+from copilotedge.transitions.steps import Rules, new_turn, next_state, question_of, tell, touch
 
 
 def complete(
@@ -25,9 +29,11 @@ def complete(
     now: int,
     tool_calls: tuple[ToolCall, ...] = (),
     cost: int | None = None,
+    *,
+    heard: bool = True,
 ) -> Change:
     """Append the answer."""
-    state, current = _open(snapshot.state, turn)
+    state, current = _running(snapshot.state, turn)
     answer = Message(
         seq=state.seq + 1,
         role="assistant",
@@ -51,17 +57,34 @@ def complete(
         total_cost=state.total_cost + (cost or 0),
     )
     removed = (current.replaces,) if current.replaces else ()
-    return _end(snapshot, ended, current, (answer,), removed, rules, now)
+    return _end(snapshot, ended, current, (answer,), removed, rules, now, heard=heard)
 
 
-def abandon(snapshot: Snapshot, turn: Turn, question: Message, status: MessageStatus, rules: Rules, now: int) -> Change:
+def abandon(
+    snapshot: Snapshot,
+    turn: Turn,
+    question: Message,
+    status: MessageStatus,
+    rules: Rules,
+    now: int,
+    *,
+    heard: bool = True,
+) -> Change:
     """End without an answer: the question stays, marked ``failed`` or ``cancelled``.
 
     A regeneration that is abandoned leaves the earlier answer, and the question, as they were.
     """
-    state, current = _open(snapshot.state, turn)
+    state, current = _running(snapshot.state, turn)
     marked = () if current.replaces else (replace(question, status=status),)
-    return _end(snapshot, next_state(state), current, marked, (), rules, now)
+    return _end(snapshot, next_state(state), current, marked, (), rules, now, heard=heard)
+
+
+def release(snapshot: Snapshot, turn: Turn, rules: Rules, now: int) -> Change:
+    """Let go of a turn whose end has been told, or begin the next one if a message has come meanwhile."""
+    state, current = _open(snapshot.state, turn)
+    if state.queued:
+        return _begin_next(snapshot, next_state(state), current, (), (), rules, now)
+    return Change(expected=snapshot.state, state=next_state(state, turn=None))
 
 
 def close(snapshot: Snapshot, turn: Turn, epoch: str, rules: Rules, now: int) -> Change:
@@ -74,7 +97,7 @@ def close(snapshot: Snapshot, turn: Turn, epoch: str, rules: Rules, now: int) ->
         raise Closing("The conversation was cleared again.")
     if current.deleting:
         return Change(expected=state, state=replace(next_state(state), turn=None), removes_state=True)
-    return _end(snapshot, next_state(state), current, (), (), rules, now)
+    return _end(snapshot, next_state(state), current, (), (), rules, now, heard=False)
 
 
 def answer_id(turn: Turn) -> str:
@@ -86,6 +109,14 @@ def attempt_of(answer: Message) -> int:
     """The attempt that gave an answer of the log; 1 for one that a client brought."""
     number = answer.message_id.rpartition("-")[2]
     return int(number) if answer.turn_id and number.isdecimal() else 1
+
+
+def _running(state: State | None, turn: Turn) -> tuple[State, Turn]:
+    """A turn ends once."""
+    state, current = _open(state, turn)
+    if current.telling:
+        raise Fenced("This turn has ended.")
+    return state, current
 
 
 def _open(state: State | None, turn: Turn) -> tuple[State, Turn]:
@@ -104,13 +135,13 @@ def _end(
     removed: tuple[int, ...],
     rules: Rules,
     now: int,
+    *,
+    heard: bool,
 ) -> Change:
     if ended.queued:
         return _begin_next(snapshot, ended, turn, messages, removed, rules, now)
-    freed = touch(
-        replace(ended, turn=None, voice_until=take_word(ended, now, len(snapshot.connections or ()))), rules, now
-    )
-    return Change(expected=snapshot.state, state=freed, messages=messages, removed_messages=removed)
+    left = replace(ended, turn=tell(turn, rules, now) if heard else None)
+    return Change(snapshot.state, touch(left, rules, now), messages=messages, removed_messages=removed)
 
 
 def _begin_next(

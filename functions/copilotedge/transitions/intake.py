@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from copilotedge.errors import Conflict, QueueFull
+from copilotedge.errors import Conflict, QueueFull, StillTelling
 from copilotedge.models import Change, Message, PromptMessage, QueuedMessage, Receipt, Role, Snapshot, State, Turn
 from copilotedge.transitions.leases import with_standby
-from copilotedge.transitions.steps import Rules, born, new_id, new_turn, next_state, question_of, take_word, touch
+from copilotedge.transitions.steps import Rules, announcement, born, new_id, new_turn, next_state, question_of, touch
 from copilotedge.values import dataclass
 
 QUESTIONS: tuple[Role, ...] = ("user", "tool")
@@ -55,7 +55,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """``position`` counts from 1, the next message to be served."""
+    """``position`` is how many are answered before it: none, where the slot's holder has only to tell of the last."""
 
     change: Change
     turn_id: str
@@ -70,11 +70,16 @@ class Repeated:
 
 
 def submit(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -> Began | Queued | Repeated:
-    """Raises ``Conflict`` (id reused with other content; history brought along during a turn) and ``QueueFull``."""
+    """Raises ``Conflict`` (id reused with other content; history brought along during a turn) and ``QueueFull``.
+
+    ``StillTelling`` where history is brought along a moment too early.
+    """
     earlier = _find_repeat(snapshot, submission)
     if earlier is not None:
         return earlier
-    if snapshot.state is not None and snapshot.state.turn is not None:
+    if submission.context:
+        _check_idle(snapshot.state, now)
+    elif snapshot.state is not None and snapshot.state.turn is not None:
         return _enqueue(snapshot.state, snapshot.state.turn, submission, rules, now, snapshot.queue)
     return _begin(snapshot, submission, rules, now)
 
@@ -87,10 +92,12 @@ def match_receipt(receipt: Receipt, submission: Submission) -> Repeated:
 
 
 def regenerate(snapshot: Snapshot, turn_id: str, holder: str, user: str, rules: Rules, now: int) -> Began:
-    """Answer the last question once more. Raises ``Conflict`` while a turn runs or when there is no question."""
+    """Answer the last question once more.
+
+    Raises ``Conflict`` while a turn runs or when there is no question, and ``StillTelling``.
+    """
     state = snapshot.state
-    if state is not None and state.turn is not None:
-        raise _busy()
+    _check_idle(state, now)
     question, answer = _last_exchange(snapshot.messages)
     if state is None or question is None:
         raise Conflict("There is no message to answer again.", code="nothing_to_regenerate")
@@ -101,35 +108,35 @@ def regenerate(snapshot: Snapshot, turn_id: str, holder: str, user: str, rules: 
     return Began(change, turn)
 
 
-def append(snapshot: Snapshot, role: Role, content: str, tokens: int, rules: Rules, now: int) -> Change:
-    """Append a message without answering it; the caller announces it. Raises ``Conflict`` while a turn runs."""
+def append(snapshot: Snapshot, role: Role, content: str, tokens: int, holder: str, rules: Rules, now: int) -> Change:
+    """Append a message without answering it; the caller announces it, as ``holder`` of the slot.
+
+    Raises ``Conflict`` while a turn runs, and ``StillTelling``.
+    """
     state = snapshot.state
-    if state is not None and state.turn is not None:
-        raise _busy()
-    head = next_state(state) if state else born(rules, now)
+    _check_idle(state, now)
+    head = next_state(state, turn=None) if state else born(rules, now)
     message = Message(head.seq + 1, role, content, now, new_id(), tokens=tokens)
     grown = replace(
         head,
         seq=message.seq,
         message_count=head.message_count + 1,
         total_tokens=head.total_tokens + tokens,
-        voice_until=take_word(head, now),
     )
-    return Change(expected=state, state=touch(grown, rules, now), messages=(message,))
+    change = Change(expected=state, state=touch(grown, rules, now), messages=(message,))
+    return _to_be_told(snapshot, change, holder, rules, now)
 
 
-def append_all(snapshot: Snapshot, messages: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
+def append_all(snapshot: Snapshot, messages: Sequence[PromptMessage], holder: str, rules: Rules, now: int) -> Change:
     """The same for several messages at once."""
-    change = import_history(snapshot, messages, rules, now)
-    return replace(change, state=replace(change.state, voice_until=take_word(change.state, now)))
+    return _to_be_told(snapshot, import_history(snapshot, messages, rules, now), holder, rules, now)
 
 
 def import_history(snapshot: Snapshot, brought: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
-    """Append messages that a client has from elsewhere. Raises ``Conflict`` while a turn runs."""
+    """Append messages that a client has from elsewhere. Raises ``Conflict`` while a turn runs, and ``StillTelling``."""
     state = snapshot.state
-    if state is not None and state.turn is not None:
-        raise _busy()
-    head = next_state(state) if state else born(rules, now)
+    _check_idle(state, now)
+    head = next_state(state, turn=None) if state else born(rules, now)
     messages = _earlier(head, brought, now)
     grown = replace(head, seq=head.seq + len(messages), message_count=head.message_count + len(messages))
     return Change(expected=state, state=touch(grown, rules, now), messages=messages)
@@ -199,12 +206,18 @@ def _earlier(state: State, brought: Sequence[PromptMessage], now: int) -> tuple[
     )
 
 
+def _to_be_told(snapshot: Snapshot, change: Change, holder: str, rules: Rules, now: int) -> Change:
+    """``change``, with the slot for its caller to tell of its messages, unless nobody listens."""
+    if not snapshot.is_heard:
+        return change
+    turn = announcement(holder, change.messages[0].seq, rules, now)
+    return replace(change, state=replace(change.state, turn=turn))
+
+
 def _enqueue(
     state: State, turn: Turn, submission: Submission, rules: Rules, now: int, queue: tuple[QueuedMessage, ...]
 ) -> Queued:
-    if submission.context:
-        raise _busy()
-    if state.queued >= rules.max_queued:
+    if state.queued >= rules.max_queued + turn.telling:
         raise QueueFull(f"{state.queued} messages wait for an answer already.", retry_after=5, limit=rules.max_queued)
     waiting = QueuedMessage(
         place=f"{submission.arrival:013d}-{state.version:010d}",
@@ -228,7 +241,8 @@ def _enqueue(
         queued=(waiting,),
         receipt=_receipt(submission, waiting.turn_id, state.epoch),
     )
-    return Queued(change, waiting.turn_id, 1 + sum(other.place < waiting.place for other in queue))
+    before = sum(other.place < waiting.place for other in queue)
+    return Queued(change, waiting.turn_id, before if turn.telling else before + 1)
 
 
 def _receipt(submission: Submission, turn_id: str, epoch: str) -> Receipt | None:
@@ -237,5 +251,14 @@ def _receipt(submission: Submission, turn_id: str, epoch: str) -> Receipt | None
     return Receipt(submission.message_id, turn_id, submission.fingerprint, epoch)
 
 
-def _busy() -> Conflict:
-    return Conflict("An answer is being written.", code="turn_running", retry_after=1)
+def _check_idle(state: State | None, now: int) -> None:
+    """The slot is free, or a dead holder's who had only to tell of what is in the log.
+
+    Raises ``Conflict`` and ``StillTelling``.
+    """
+    if state is None or state.turn is None:
+        return
+    if not state.turn.telling:
+        raise Conflict("An answer is being written.", code="turn_running", retry_after=1)
+    if state.turn.is_held(now) or state.queued:
+        raise StillTelling("The last answer is still being told.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import Change, State, Turn
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, FOLLOW_MS, Rules, next_state, take_word
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, FOLLOW_MS, Rules, next_state
 
 
 def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int) -> Change:
@@ -30,14 +30,14 @@ def hand_over(state: State | None, turn: Turn, now: int, *, unspoken: bool = Fal
     state, current = held(state, turn)
     attempt = current.attempt - 1 if unspoken else current.attempt
     released = replace(current, holder="", attempt=attempt, lease_until=now + CLAIM_GRACE_MS)
-    return Change(expected=state, state=next_state(state, turn=released, voice_until=take_word(state, now)))
+    return Change(expected=state, state=next_state(state, turn=released))
 
 
 def request_cancel(state: State | None) -> Change | None:
     """None when nothing runs, or its cancellation is under way already."""
-    if state is None or state.turn is None or state.turn.cancel or state.turn.closing:
+    if state is None or state.running is None or state.running.cancel or state.running.closing:
         return None
-    turn = with_standby(replace(state.turn, cancel=True))
+    turn = with_standby(replace(state.running, cancel=True))
     return Change(expected=state, state=next_state(state, turn=turn))
 
 
@@ -54,17 +54,10 @@ def note_listener(state: State | None) -> Change | None:
 
 def follow(state: State | None, now: int) -> Change | None:
     """Have the turn's holder keep drafts for a while; None when nothing runs, or it will do so long enough."""
-    if state is None or state.turn is None or state.followed_until > now + FOLLOW_MS // 2:
+    if state is None or state.running is None or state.followed_until > now + FOLLOW_MS // 2:
         return None
-    turn = with_standby(state.turn)
+    turn = with_standby(state.running)
     return Change(expected=state, state=next_state(state, followed_until=now + FOLLOW_MS, turn=turn))
-
-
-def take_voice(state: State | None, last_seq: int, now: int) -> Change | None:
-    """Let a caller say again how the last turn ended, before any other speaks; None when the log has moved on."""
-    if state is None or state.turn is not None or state.seq != last_seq:
-        return None
-    return Change(expected=state, state=next_state(state, voice_until=take_word(state, now)))
 
 
 def with_standby(turn: Turn) -> Turn:

@@ -12,15 +12,8 @@ from copilotedge.values import dataclass
 CLAIM_GRACE_MS = 10_000
 """How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
 
-LAST_WORDS_MS = 250
-"""How long a holder may go on posting after its turn has ended in the store. The next holder keeps silent until then,
-so that sockets hear turns one after the other although two processes speak."""
-
-FEW_SOCKETS = 2
-CROWD_MS = 100
-"""How much longer for each socket that is there beside a few, up to ``LONGEST_WORDS_MS`` in all."""
-
-LONGEST_WORDS_MS = 1000
+MOST_TELLING_MS = 8_000
+"""How long a holder may keep the slot to tell how its turn ended. If it dies meanwhile, others wait so long."""
 
 LIST_EVERY_MS = 300_000
 """How far the owner's list of conversations may lag behind a conversation's activity."""
@@ -42,6 +35,10 @@ class Rules:
     max_stored: int = 1000
     max_attempts: int = 4
 
+    @property
+    def telling_ms(self) -> int:
+        return min(self.lease_ms, MOST_TELLING_MS)
+
     def evicts_at(self, seq: int) -> bool:
         """Whether evicted messages are to be deleted now that the log has come to ``seq``: now and then, in bulk."""
         return seq > self.max_stored and seq % EVICT_EVERY < 2
@@ -50,15 +47,6 @@ class Rules:
 def next_state(state: State, **changes: Any) -> State:
     """The next version of ``state``, with a nonce of its own."""
     return replace(state, version=state.version + 1, nonce=new_id(), **changes)
-
-
-def take_word(state: State, now: int, sockets: int = 0) -> int:
-    """Until when a process that speaks from now on, or once those before it have spoken, has the word (ms).
-
-    The longer the more ``sockets`` it speaks to: each is a call of the gateway.
-    """
-    crowd = min(CROWD_MS * max(0, sockets - FEW_SOCKETS), LONGEST_WORDS_MS - LAST_WORDS_MS)
-    return min(max(state.voice_until, now), now + LONGEST_WORDS_MS) + LAST_WORDS_MS + crowd
 
 
 def touch(state: State, rules: Rules, now: int) -> State:
@@ -92,6 +80,16 @@ def new_turn(turn_id: str, message_id: str, question_seq: int, holder: str, rule
     lease = rules.lease_ms if holder else CLAIM_GRACE_MS
     attempt = 1 if holder else 0
     return Turn(turn_id, message_id, question_seq, holder, attempt, lease_until=now + lease, began_at=now)
+
+
+def tell(turn: Turn, rules: Rules, now: int) -> Turn:
+    """``turn``, which has ended, with the time to tell so."""
+    return replace(turn, telling=True, lease_until=now + rules.telling_ms)
+
+
+def announcement(holder: str, first_seq: int, rules: Rules, now: int) -> Turn:
+    """Keeps the slot for ``holder`` while it tells of messages from ``first_seq`` on that no turn has brought."""
+    return tell(Turn(new_id(), "", first_seq, holder, attempt=1, began_at=now), rules, now)
 
 
 class Asked(Protocol):

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from copilotedge import answer_headers, frames, transitions
 from copilotedge.door import Need
 from copilotedge.errors import ConversationsDisabled, InvalidRequest, NotFound
-from copilotedge.models import ConversationSettings, Message, State
+from copilotedge.models import ConversationSettings, State
 from copilotedge.openai import item_shapes
 from copilotedge.openai.item_requests import messages_of, parse_conversation, parse_items
 from copilotedge.outcomes import Appended
@@ -108,13 +108,9 @@ async def _append(request: Request, key: str, known_as: str, messages: tuple[Any
     with told.asking(request, known_as, takes_ids=False):
         appended = await app.conversations.append_all(key, messages, user(request))
     told.note(request, known_as, answer_headers.of_quota(appended.quota))
-    await _announce(app, key, appended.messages, appended.state)
+    news = [frames.chat(message, appended.state.epoch) for message in appended.messages]
+    await app.sockets.tell(appended.run, *news)
     return appended
-
-
-async def _announce(app: Application, key: str, messages: tuple[Message, ...], state: State) -> None:
-    news = [frames.chat(message, state.epoch) for message in messages]
-    await app.sockets.announce(key, *news, voice_until=state.voice_until)
 
 
 async def _store(app: Application, key: str, known_as: str, metadata: dict[str, str] | None) -> dict[str, Any]:

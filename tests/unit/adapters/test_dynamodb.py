@@ -235,8 +235,14 @@ async def ask(world: World, text: str = "Hi") -> Reply:
     return await world.replies.reply(request.question, "", "c1", world.clock.now, world.clock.now + 25_000, "key-1")
 
 
+async def ask_alone(world: World, requests: Counter[str]) -> None:
+    """A turn of a caller whom no socket hears; counts its requests only."""
+    requests.clear()
+    await ask(world)
+
+
 async def ask_slowly(world: World, requests: Counter[str]) -> None:
-    """A turn that somebody hears; counts its requests only."""
+    """A turn that a socket hears; counts its requests only."""
     gate = asyncio.Event()
     world.model.scripts.append(["Hel", gate, "lo"])
     await world.store.connect("c1", Connection("a"))
@@ -250,12 +256,19 @@ async def ask_slowly(world: World, requests: Counter[str]) -> None:
 @pytest.mark.parametrize("messages", [5, 500])
 async def test_a_turn_costs_three_requests_however_long_the_log(world, requests, messages):
     await stored(world, messages)
-    await ask_slowly(world, requests)
+    await ask_alone(world, requests)
     assert requests == {"Query": 1, "TransactWriteItems": 2}
 
 
-async def test_the_first_turn_also_looks_at_the_sockets_for_there_was_no_state_to_vouch_for_them(world, requests):
+@pytest.mark.parametrize("messages", [5, 500])
+async def test_one_that_sockets_hear_costs_another_to_let_go_when_they_have_heard_it(world, requests, messages):
+    await stored(world, messages)
     await ask_slowly(world, requests)
+    assert requests == {"Query": 1, "TransactWriteItems": 2, "PutItem": 1}
+
+
+async def test_the_first_turn_also_looks_at_the_sockets_for_there_was_no_state_to_vouch_for_them(world, requests):
+    await ask_alone(world, requests)
     assert requests == {"Query": 2, "TransactWriteItems": 2}
 
 

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from copilotedge.adapters.dynamodb import listings
 from copilotedge.adapters.dynamodb.store import DynamoDBStore
 from copilotedge.errors import StoreUnavailable
-from copilotedge.models import Change, Listing, Marks, Message
+from copilotedge.models import Change, Listing, Marks, Message, Snapshot
 from copilotedge.transitions import Rules, clear
 from copilotedge.transitions.steps import born, next_state, touch
 from tests.fakes import START, FakeClock
@@ -66,7 +66,7 @@ async def test_each_change_of_an_entry_is_one_request(store, requests: Counter[s
     await store.mark("alice/c", STATE.life, Marks(title="x", pinned=True, archived=False))
     await store.entitle("alice/c", STATE.epoch, "y")
     assert requests.pop("UpdateItem") == 2
-    await store.commit("alice/c", clear(STATE, RULES, START))
+    await store.commit("alice/c", clear(Snapshot(STATE), "me", RULES, START))
     assert requests == {"TransactWriteItems": 1}
 
 

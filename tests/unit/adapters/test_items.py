@@ -39,7 +39,7 @@ def stored(item: dict) -> dict:
         STATE,
         replace(STATE, turn=TURN),
         replace(STATE, turn=Turn("t1", "m1", 1)),
-        replace(STATE, members={"bob": "read"}, listed_at=START, voice_until=START, queued=3),
+        replace(STATE, members={"bob": "read"}, listed_at=START, queued=3),
     ],
 )
 def test_a_state_comes_back_as_it_was(state):

@@ -344,7 +344,7 @@ async def test_threads_are_listed_renamed_archived_and_deleted():
 async def test_archived_threads_come_behind_the_others_page_by_page():
     world = World()
     for number in range(5):
-        await world.conversations.append(f"alice/{number}", "user", "Hello", 0)
+        await world.append(f"alice/{number}", "user", "Hello", 0)
         world.clock.advance(1000)
     threads = threads_of(world)
     for number in (4, 2, 1):

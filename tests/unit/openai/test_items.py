@@ -22,7 +22,7 @@ async def filled(texts: int) -> tuple[World, Items]:
     """So many messages, and then one that calls."""
     world = World()
     said = [PromptMessage("user", f"text {n}") for n in range(texts)]
-    await world.conversations.append_all("c1", [*said, PromptMessage("assistant", "Let me see.", CALLS)])
+    await world.append_all("c1", [*said, PromptMessage("assistant", "Let me see.", CALLS)])
     return world, Items(world.conversations)
 
 
@@ -65,6 +65,6 @@ async def test_a_conversation_that_does_not_exist_is_not_found():
 async def test_what_was_evicted_is_gone():
     world = World(max_stored_messages=3)
     for n in range(5):
-        await world.conversations.append("c1", "user", f"text {n}", 0)
+        await world.append("c1", "user", f"text {n}", 0)
     page = await Items(world.conversations).page("c1", 100, newest_first=True)
     assert [item["content"][0]["text"] for item in page.items] == ["text 4", "text 3", "text 2"]

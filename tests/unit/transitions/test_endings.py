@@ -8,8 +8,8 @@ import pytest
 
 from copilotedge.errors import Closing, Fenced
 from copilotedge.models import Change, Message, QueuedMessage, Snapshot, State, Turn, Usage
-from copilotedge.transitions.endings import abandon, answer_id, close, complete
-from copilotedge.transitions.steps import LAST_WORDS_MS, Rules, born, next_state
+from copilotedge.transitions.endings import abandon, answer_id, close, complete, release
+from copilotedge.transitions.steps import Rules, born, next_state
 from tests.fakes import START
 
 RULES = Rules(inactivity_ms=60_000, lease_ms=5_000)
@@ -26,8 +26,8 @@ def waiting(place: str) -> QueuedMessage:
     return QueuedMessage(place, f"m{place}", f"t{place}", f"text {place}", START, "e", "be brief", "model", 0.5, 9)
 
 
-def completed(snapshot: Snapshot, text: str = "Hello") -> Change:
-    return complete(snapshot, MINE, text, Usage(10, 5), "complete", "a-model", RULES, NOW)
+def completed(snapshot: Snapshot, *, heard: bool = True) -> Change:
+    return complete(snapshot, MINE, "Hello", Usage(10, 5), "complete", "a-model", RULES, NOW, heard=heard)
 
 
 def test_an_answer_follows_its_question_and_carries_the_usage():
@@ -46,11 +46,44 @@ def test_each_attempt_gives_an_answer_of_its_own_name():
     assert answer_id(MINE) != answer_id(replace(MINE, attempt=3))
 
 
-def test_an_ended_turn_frees_the_slot_and_counts():
+def test_an_ended_turn_counts():
     state = completed(Snapshot(running())).state
-    assert (state.turn, state.seq, state.message_count, state.total_tokens) == (None, 2, 2, 19)
-    assert state.voice_until == NOW + LAST_WORDS_MS
+    assert (state.seq, state.message_count, state.total_tokens) == (2, 2, 19)
     assert state.expires_at * 1000 == NOW + 60_000
+
+
+def test_an_ended_turn_that_somebody_hears_keeps_the_slot_until_that_is_told():
+    before = Snapshot(running())
+    for end in (completed(before), abandon(before, MINE, QUESTION, "failed", RULES, NOW)):
+        assert end.state.turn == replace(MINE, telling=True, lease_until=NOW + RULES.telling_ms)
+        assert end.state.running is None
+
+
+def test_an_ended_turn_that_nobody_hears_frees_the_slot():
+    before = Snapshot(running())
+    for end in (completed(before, heard=False), abandon(before, MINE, QUESTION, "failed", RULES, NOW, heard=False)):
+        assert end.state.turn is None
+
+
+def test_a_turn_that_has_been_told_is_released():
+    told = completed(Snapshot(running())).state
+    change = release(Snapshot(told), told.turn, RULES, NOW + 1)
+    assert (change.expected, change.messages) == (told, ())
+    assert replace(change.state, version=0, nonce="") == replace(told, version=0, nonce="", turn=None)
+
+
+def test_a_message_that_came_while_the_end_was_told_begins_its_turn_then():
+    told = replace(completed(Snapshot(running())).state, queued=1)
+    change = release(Snapshot(told, queue=(waiting("7"),)), told.turn, RULES, NOW + 1)
+    assert (change.state.turn.turn_id, change.state.turn.holder, change.state.turn.telling) == ("t7", "me", False)
+    assert [message.seq for message in change.messages] == [3]
+
+
+def test_a_turn_ends_once():
+    told = Snapshot(completed(Snapshot(running())).state)
+    for end in (lambda: completed(told), lambda: abandon(told, MINE, QUESTION, "failed", RULES, NOW)):
+        with pytest.raises(Fenced):
+            end()
 
 
 def test_a_regenerated_answer_takes_the_place_of_the_earlier_one():
@@ -80,7 +113,7 @@ def test_the_next_question_stands_right_behind_the_answer():
 def test_a_turn_without_an_answer_marks_its_question():
     change = abandon(Snapshot(running()), MINE, QUESTION, "failed", RULES, NOW)
     assert change.messages == (replace(QUESTION, status="failed"),)
-    assert (change.state.turn, change.state.seq, change.state.message_count) == (None, 1, 1)
+    assert (change.state.running, change.state.seq, change.state.message_count) == (None, 1, 1)
 
 
 def test_an_abandoned_turn_makes_room_for_the_next_one_too():
@@ -114,6 +147,7 @@ def test_only_the_holder_can_end_its_turn(turn):
     for end in (
         lambda: completed(snapshot),
         lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW),
+        lambda: release(snapshot, MINE, RULES, NOW),
         lambda: close(snapshot, MINE, "", RULES, NOW),
     ):
         with pytest.raises(Fenced):
@@ -128,6 +162,10 @@ def test_a_clear_that_came_behind_the_announced_one_is_announced_first():
 
 def test_what_was_asked_before_a_clear_has_no_place_after_it():
     snapshot = Snapshot(running(replace(MINE, closing=True), seq=0))
-    for end in (lambda: completed(snapshot), lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW)):
+    for end in (
+        lambda: completed(snapshot),
+        lambda: abandon(snapshot, MINE, QUESTION, "failed", RULES, NOW),
+        lambda: release(snapshot, MINE, RULES, NOW),
+    ):
         with pytest.raises(Closing):
             end()

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from copilotedge.errors import Conflict, QueueFull
-from copilotedge.models import Message, PromptMessage, QueuedMessage, Receipt, Snapshot, State, Turn
+from copilotedge.errors import Conflict, QueueFull, StillTelling
+from copilotedge.models import Connection, Message, PromptMessage, QueuedMessage, Receipt, Snapshot, State, Turn
 from copilotedge.transitions.intake import (
     Began,
     Queued,
@@ -44,7 +44,12 @@ def waiting(arrival: int, name: str = "q") -> QueuedMessage:
 
 
 def quiet() -> Snapshot:
-    return Snapshot(state(), messages=(QUESTION, ANSWER))
+    return Snapshot(state(), messages=(QUESTION, ANSWER), connections=())
+
+
+def telling(*queue: QueuedMessage) -> Snapshot:
+    told = replace(HELD, telling=True)
+    return Snapshot(state(turn=told, queued=len(queue)), queue=queue, messages=(QUESTION, ANSWER))
 
 
 def sent(snapshot: Snapshot, submission: Submission = NEW) -> Began | Queued | Repeated:
@@ -194,15 +199,65 @@ def test_without_a_question_there_is_nothing_to_regenerate(snapshot):
 def test_nothing_is_regenerated_or_appended_during_a_turn():
     for act in (
         lambda: regenerate(busy(), "t2", "", "alice", RULES, NOW),
-        lambda: append(busy(), "user", "x", 0, RULES, NOW),
+        lambda: append(busy(), "user", "x", 0, "me", RULES, NOW),
     ):
         with pytest.raises(Conflict) as caught:
             act()
         assert (caught.value.code, caught.value.retry_after) == ("turn_running", 1)
 
 
+def brought(snapshot: Snapshot, now: int = NOW) -> Began | Queued | Repeated:
+    return submit(snapshot, replace(NEW, context=(PromptMessage("user", "Before"),)), RULES, now)
+
+
+def test_while_an_end_is_told_a_message_is_next():
+    queued = sent(telling())
+    assert (queued.position, queued.change.state.queued, queued.change.state.running) == (0, 1, None)
+    assert queued.change.state.turn.has_standby
+    assert sent(telling(waiting(START))).position == 1
+
+
+def test_while_an_end_is_told_there_is_a_place_in_the_shortest_queue():
+    rules = replace(RULES, max_queued=0)
+    assert submit(telling(), NEW, rules, NOW).position == 0
+    with pytest.raises(QueueFull):
+        submit(busy(), NEW, rules, NOW)
+
+
+NOT_QUEUED = [
+    lambda snapshot, now: regenerate(snapshot, "t2", "", "alice", RULES, now),
+    lambda snapshot, now: append(snapshot, "user", "x", 0, "me", RULES, now),
+    brought,
+]
+
+
+@pytest.mark.parametrize("act", NOT_QUEUED)
+def test_while_an_end_is_told_what_cannot_wait_in_the_queue_is_a_moment_too_early(act):
+    with pytest.raises(StillTelling):
+        act(telling(), NOW)
+
+
+@pytest.mark.parametrize("act", NOT_QUEUED)
+def test_a_dead_holder_who_had_only_to_tell_is_in_nobodys_way(act):
+    change = getattr(outcome := act(telling(), HELD.lease_until), "change", outcome)
+    assert change.state.turn is None or change.state.turn.turn_id != "t1"
+
+
+@pytest.mark.parametrize("act", NOT_QUEUED)
+def test_unless_a_message_waits_behind_it(act):
+    with pytest.raises(StillTelling):
+        act(telling(waiting(START)), HELD.lease_until)
+
+
+def test_an_appended_message_that_somebody_may_hear_gives_the_slot_to_who_tells_of_it():
+    change = append(replace(quiet(), connections=(Connection("a"),)), "user", "x", 0, "me", RULES, NOW)
+    turn = change.state.turn
+    assert (turn.holder, turn.telling, turn.question_seq, turn.message_id) == ("me", True, 3, "")
+    assert turn.lease_until == NOW + RULES.telling_ms
+
+
 def test_an_appended_message_is_the_last_of_the_log():
-    change = append(quiet(), "assistant", "By the way", 7, RULES, NOW)
+    change = append(quiet(), "assistant", "By the way", 7, "me", RULES, NOW)
     (message,) = change.messages
     assert (message.seq, message.role, message.content, message.tokens) == (3, "assistant", "By the way", 7)
     assert (change.state.seq, change.state.message_count, change.state.total_tokens) == (3, 3, 7)
@@ -210,7 +265,7 @@ def test_an_appended_message_is_the_last_of_the_log():
 
 
 def test_an_appended_message_can_begin_a_conversation():
-    change = append(Snapshot(), "user", "Hi", 0, RULES, NOW)
+    change = append(Snapshot(), "user", "Hi", 0, "me", RULES, NOW)
     assert (change.expected, change.messages[0].seq, change.state.created_at) == (None, 1, NOW)
 
 

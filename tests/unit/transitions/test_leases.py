@@ -8,7 +8,7 @@ import pytest
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import State, Turn
-from copilotedge.transitions.leases import claim, hand_over, held, note_listener, renew, request_cancel, take_voice
+from copilotedge.transitions.leases import claim, follow, hand_over, held, note_listener, renew, request_cancel
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, born, next_state
 from tests.fakes import START
 
@@ -82,16 +82,19 @@ def test_a_turn_that_is_handed_over_can_be_claimed_at_once():
     assert claim(change.state, "t1", "worker", RULES, START).state.turn.attempt == 2
 
 
-def test_who_takes_over_keeps_silent_until_the_last_words_are_out():
-    assert hand_over(running(MINE), MINE, START).state.voice_until > START
-
-
 def test_a_cancel_is_noted_for_the_holder():
     assert request_cancel(running(MINE)).state.turn == replace(MINE, cancel=True, has_standby=True)
 
 
 @pytest.mark.parametrize(
-    "state", [None, running(None), running(replace(MINE, cancel=True)), running(replace(MINE, closing=True))]
+    "state",
+    [
+        None,
+        running(None),
+        running(replace(MINE, cancel=True)),
+        running(replace(MINE, closing=True)),
+        running(replace(MINE, telling=True)),
+    ],
 )
 def test_there_is_nothing_to_cancel_twice(state):
     assert request_cancel(state) is None
@@ -115,13 +118,6 @@ def test_nobody_can_listen_to_what_is_not_there():
     assert note_listener(None) is None
 
 
-def test_who_says_again_how_a_turn_ended_has_the_word():
-    state = running(None)
-    change = take_voice(state, state.seq, START)
-    assert (change.expected, change.state.turn) == (state, None)
-    assert change.state.voice_until > START
-
-
-@pytest.mark.parametrize(("state", "last_seq"), [(None, 0), (running(MINE), 0), (running(None), 7)])
-def test_no_one_says_again_what_is_not_the_last_word(state, last_seq):
-    assert take_voice(state, last_seq, START) is None
+@pytest.mark.parametrize("state", [None, running(None), running(replace(MINE, telling=True))])
+def test_there_is_nothing_to_follow_where_no_answer_is_to_come(state):
+    assert follow(state, START) is None

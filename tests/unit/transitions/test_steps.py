@@ -9,6 +9,7 @@ from copilotedge.transitions import Submission
 from copilotedge.transitions.steps import (
     CLAIM_GRACE_MS,
     Rules,
+    announcement,
     born,
     new_id,
     new_turn,
@@ -16,7 +17,6 @@ from copilotedge.transitions.steps import (
     next_state,
     question_of,
     seconds,
-    take_word,
     touch,
 )
 from tests.fakes import START
@@ -94,6 +94,7 @@ def test_ids_are_32_hexadecimal_characters_and_differ():
     assert one != two
 
 
-@pytest.mark.parametrize(("sockets", "milliseconds"), [(0, 250), (2, 250), (3, 350), (8, 850), (500, 1000)])
-def test_who_speaks_to_many_has_the_word_for_longer(sockets, milliseconds):
-    assert take_word(born(Rules(), START), START, sockets) == START + milliseconds
+@pytest.mark.parametrize(("lease_ms", "expected"), [(20_000, 8_000), (3_000, 3_000)])
+def test_who_tells_has_the_slot_for_a_while_but_no_longer_than_a_lease(lease_ms, expected):
+    turn = announcement("me", 7, Rules(lease_ms=lease_ms), START)
+    assert (turn.holder, turn.question_seq, turn.telling, turn.lease_until) == ("me", 7, True, START + expected)
