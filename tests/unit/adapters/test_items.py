@@ -18,7 +18,7 @@ from copilotedge.models import (
     Resume,
     Turn,
 )
-from copilotedge.transitions.steps import Rules, born
+from copilotedge.transitions.steps import Rules, announcement, born
 from tests.fakes import START
 
 STATE = born(Rules(), START)
@@ -39,6 +39,7 @@ def stored(item: dict) -> dict:
         STATE,
         replace(STATE, turn=TURN),
         replace(STATE, turn=Turn("t1", "m1", 1)),
+        replace(STATE, turn=announcement("me", 1, Rules(), START)),
         replace(STATE, members={"bob": "read"}, listed_at=START, queued=3),
     ],
 )

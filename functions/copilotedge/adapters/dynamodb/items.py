@@ -99,7 +99,7 @@ def from_state(state: State) -> dict[str, Any]:
 
 def to_state(item: Item) -> State:
     turn = item.get("turn")
-    known = _known(State, item) | {"turn": Turn(**_known(Turn, turn)) if turn else None}
+    known = _known(State, item) | {"turn": Turn(**{"message_id": ""} | _known(Turn, turn)) if turn else None}
     return State(**known)
 
 
