@@ -21,8 +21,8 @@ class Channel:
     """The sockets of one conversation, as the holder of its turn speaks to them.
 
     Frames sent before the sockets are known wait for them. Each socket has an outbox and a task of its own. What has
-    not been posted when ``may_speak`` turns false is dropped: another process has the word then. ``failures`` counts
-    how often a socket that is there took no more.
+    not been posted when ``may_speak`` turns false is dropped: another process has the word then. ``posted`` counts
+    frames, ``failures`` how often a socket that is there took no more.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Channel:
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
-        self._posted = 0
+        self.posted = 0
         self.failures = 0
         self.may_speak: Callable[[], bool] = lambda: True
 
@@ -113,9 +113,9 @@ class Channel:
         waits = {asyncio.create_task(outbox.drained()) for outbox in self._outboxes.values()}
         end = asyncio.get_running_loop().time() + at_most
         while waits and asyncio.get_running_loop().time() < end:
-            before = self._posted
+            before = self.posted
             _, waits = await asyncio.wait(waits, timeout=seconds)
-            if self._posted == before:
+            if self.posted == before:
                 break
         for late in waits:
             late.cancel()
@@ -135,7 +135,7 @@ class Channel:
             if self._has_ended(connection_id):
                 await self._gateway.disconnect(connection_id)
             elif await self._gateway.post(connection_id, data):
-                self._posted += 1
+                self.posted += 1
                 return True
             await self._store.disconnect(self._conversation_id, connection_id)
         except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from copilotedge import transitions
 from copilotedge.admission import Admission, admission
-from copilotedge.errors import ReceiptExists, StateChanged, StoreUnavailable
+from copilotedge.errors import ReceiptExists, StateChanged, StillTelling, StoreUnavailable
 from copilotedge.histories import known_of, unknown_of
 from copilotedge.limits import Limits
 from copilotedge.models import (
@@ -37,6 +37,9 @@ from copilotedge.transitions import Began, Queued, Repeated, Rules, Submission
 
 MAX_LOST_RACES = 100
 """Lost compare-and-swaps before a command gives up; under 16 simultaneous senders a dozen is normal."""
+
+IMPATIENT = 4
+"""So many tries (a tenth of a second, perhaps) somebody who only tells is left in peace."""
 
 MOST_BACKOFF_SECONDS = 0.8
 """So long at most a loser waits, at random: a crowd whose tries take 50 ms each then gets in one after the other."""
@@ -229,12 +232,21 @@ class Conversations:
         async with admission(self._limits, user) as admitted:
             change, _, snapshot = await self._swap(conversation_id, once, admitted)
         if any(self._rules.evicts_at(message.seq) for message in change.messages):
-            await self._waker.sweep(conversation_id)
+            await self._try_to_sweep(conversation_id)
         run = run_of(conversation_id, snapshot, change) if change.state.turn else None
         return Appended(change.messages, change.state, run, await admitted)
 
+    async def _try_to_sweep(self, conversation_id: str) -> None:
+        """The messages are there, and have to be told."""
+        try:
+            await self._waker.sweep(conversation_id)
+        except StoreUnavailable as exc:
+            self._log.error("wake_failed", conversation_id=conversation_id, error=exc.code)
+
     async def settings(self, conversation_id: str) -> tuple[State | None, ConversationSettings]:
         snapshot = await self._store.snapshot(conversation_id, 0)
+        if snapshot.state is not None and snapshot.state.is_deleted:
+            return None, ConversationSettings()
         return snapshot.state, snapshot.settings
 
     async def store_settings(
@@ -314,7 +326,8 @@ class Conversations:
     ) -> tuple[_Outcome, Change | None, Snapshot]:
         """Read, decide, commit; again where another change came first. ``decide`` gives None for nothing to change.
 
-        Nothing is decided before the user is admitted, which goes on beside the first read.
+        Nothing is decided before the user is admitted, which goes on beside the first read. Who has the slot only to
+        tell of what was before is waited for, and told to hurry; if it is dead another tells.
         """
         for lost in range(MAX_LOST_RACES):
             snapshot = await self._store.snapshot(conversation_id, self._window)
@@ -325,9 +338,20 @@ class Conversations:
                 if change is not None:
                     await self._store.commit(conversation_id, change)
                 return outcome, change, snapshot
-            except StateChanged:
+            except StateChanged as exc:
+                if lost == IMPATIENT and isinstance(exc, StillTelling):
+                    await self._hurry(conversation_id, snapshot.state)
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2**lost, MOST_BACKOFF_SECONDS)))
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
+
+    async def _hurry(self, conversation_id: str, state: State | None) -> None:
+        change = transitions.wait_for(state) if state else None
+        try:
+            if change is not None:
+                await self._store.commit(conversation_id, change)
+            await self._revive(conversation_id, state, change)
+        except StateChanged:
+            return
 
     async def _empty(
         self, conversation_id: str, transition: Callable[[Snapshot, str, Rules, int], Change | None]

@@ -19,13 +19,22 @@ from copilotedge.ports import Clock, ConversationStore, Gateway, Log, Waker
 from copilotedge.runs import Run, run_of
 from copilotedge.settings import Settings
 from copilotedge.transitions import Rules
+from copilotedge.values import dataclass
 
-PATIENCE_SECONDS = 5.0
-"""How long a worker waits for sockets that take nothing, unless a message waits."""
-CALLER_PATIENCE_SECONDS = 1.0
-"""The same where a caller waits for its answer."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long sockets are waited for: without a word taken by any of them (s), and in all (s)."""
+
+    in_silence: float
+    in_all: float
+
+
+WORKERS = Patience(5.0, 60.0)
+CALLERS = Patience(1.0, 1.0)
+"""Of those for whom somebody waits."""
 LAG_SECONDS = 0.25
-"""How long the next turn waits for them; the others are waited for, lest they fall behind."""
+"""How long the next turn waits for sockets that take nothing; the others are waited for, lest they fall behind."""
 MAX_LOST_RACES = 200
 """Lost compare-and-swaps before a holder gives up."""
 
@@ -95,23 +104,18 @@ class Holding:
                 seen = await self._read_again(run, channel)
         raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
 
-    async def let_go(self, run: Run, channel: Channel, patience: float = PATIENCE_SECONDS) -> Run | None:
+    async def let_go(self, run: Run, channel: Channel, patience: Patience = WORKERS) -> Run | None:
         """Free the slot once the sockets have heard what was said, or begin the turn of a message that came meanwhile.
 
-        Sockets that take nothing are waited for with ``patience`` (s). Whoever stood still until the lease was over has
-        not told it all, perhaps: then a worker tells it again.
+        What could not be told, for the lease or the store failed, a worker tells when the lease is over.
         """
-        await self._until_heard(run, channel, patience)
-        if self._clock() >= run.turn.lease_until:
-            await channel.close()
-            await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
-            return None
         try:
+            await self._until_heard(run, channel, patience)
             return await self._release(run, channel)
-        except Fenced:
-            await channel.close()
-        except StoreUnavailable as exc:  # the lease ends by itself, and the log has it all
+        except (Fenced, StoreUnavailable) as exc:
             self._log.error("release_failed", conversation_id=run.conversation_id, error=exc.code)
+            await channel.close()
+            await self._leave(run)
         return None
 
     async def close(self, run: Run, channel: Channel) -> Run | None:
@@ -132,7 +136,7 @@ class Holding:
             await self.greet(run, channel)
             for frame in told:
                 channel.send(frame)
-            following = await self.let_go(run, channel, CALLER_PATIENCE_SECONDS)
+            following = await self.let_go(run, channel, CALLERS)
             if following is not None:
                 await self.try_to_hand_over(following, channel, unspoken=True)
         finally:
@@ -141,16 +145,22 @@ class Holding:
     async def tell_again(self, run: Run, channel: Channel) -> Run | None:
         """Say what a dead holder was about to say, perhaps has said, and let go."""
         await self.greet(run, channel)
-        own = [message for message in run.messages if message.seq >= run.turn.question_seq]
-        for message in own:
-            channel.send(frames.chat(message, run.state.epoch))
-        if own and run.turn.message_id:
-            channel.send(frames.ended(own[0], own[-1]))
+        first, state = run.turn.question_seq, run.state
+        told = await self._store.messages(
+            run.conversation_id, state.epoch, after=first - 1, before=state.seq + 1, limit=state.seq, newest=False
+        )
+        own = [message for message in told if message.turn_id == run.turn.turn_id]
+        for message in told:
+            channel.send(frames.chat(message, state.epoch))
+        if own:
+            channel.send(frames.ended(told[0], own[-1]))
+        elif run.turn.message_id:  # a regeneration that brought nothing
+            channel.send(frames.status("cancelled" if run.turn.cancel else "failed", run.turn))
         return await self.let_go(run, channel)
 
     async def hand_over(self, run: Run, channel: Channel, *, unspoken: bool = False) -> None:
         """Let a worker go on with the turn, of which nothing has been said if it is ``unspoken``."""
-        await channel.flush(LAG_SECONDS, at_most=CALLER_PATIENCE_SECONDS)
+        await channel.flush(LAG_SECONDS, at_most=CALLERS.in_all)
         await channel.close()
         try:
             await self.change(
@@ -168,6 +178,7 @@ class Holding:
             self._log.error("hand_over_failed", conversation_id=run.conversation_id, error=exc.code)
 
     async def _release(self, run: Run, channel: Channel) -> Run | None:
+        self._check_lease(run)
         try:
             change, seen = await self.change(
                 run, lambda seen: transitions.release(seen, run.turn, self._rules, self._clock()), channel
@@ -179,23 +190,56 @@ class Holding:
     async def _close(self, run: Run, channel: Channel, epoch: str) -> Run | None:
         run.turn = replace(run.turn, closing=True)
         channel.send(frames.system("conversation_cleared", epoch=epoch))
-        await channel.flush(CALLER_PATIENCE_SECONDS)
+        await channel.flush(CALLERS.in_silence, at_most=self._rules.telling_ms / 2000)
+        self._check_lease(run)
         change, seen = await self.change(
             run, lambda seen: transitions.close(seen, run.turn, epoch, self._rules, self._clock()), channel
         )
         return next_run(run, seen, change)
 
-    async def _until_heard(self, run: Run, channel: Channel, patience: float) -> None:
-        """A message that waits ends the patience; so does half the lease, for letting go takes time too."""
+    def _check_lease(self, run: Run) -> None:
+        """Raises ``Fenced`` for who stood still until it was over, and so, perhaps, has not told it all."""
+        if self._clock() >= run.turn.lease_until:
+            raise Fenced("The lease is over.")
+
+    async def _leave(self, run: Run) -> None:
+        """To a worker, which tells it all again when the lease is over; without one, whoever looks next wakes one."""
+        try:
+            await self._waker.run_turn(run.conversation_id, run.turn.turn_id)
+        except StoreUnavailable as exc:
+            self._log.error("wake_failed", conversation_id=run.conversation_id, error=exc.code)
+
+    async def _until_heard(self, run: Run, channel: Channel, patience: Patience) -> None:
+        """Sockets that take nothing try the ``patience``, unless somebody waits for the slot."""
+        if not channel.is_open:
+            await self.meet(run, channel, await self._store.connections(run.conversation_id), run.state)
         loop = asyncio.get_running_loop()
-        end = loop.time() + min(patience, (run.turn.lease_until - self._clock()) / 2000)
-        while not await channel.flush(LAG_SECONDS, at_most=max(0.0, end - loop.time())):
-            if loop.time() >= end or await self._is_waited_for(run):
+        end, silence, pause = loop.time() + patience.in_all, 0.0, min(LAG_SECONDS, patience.in_silence)
+        while True:
+            posted, left = channel.posted, max(0.0, end - loop.time())
+            if await channel.flush(pause, at_most=min(left, self._rules.telling_ms / 4000)):
                 return
+            silence = silence + pause if channel.posted == posted else 0.0
+            if loop.time() >= end or silence >= patience.in_silence or (silence and await self._is_waited_for(run)):
+                return
+            await self._prolong(run)
 
     async def _is_waited_for(self, run: Run) -> bool:
-        state = await self._store.state(run.conversation_id)
-        return state is None or state.queued > 0 or not run.is_still_mine(state.turn)
+        """Somebody has said something, has cleared the conversation, or waits with something that cannot be queued."""
+        try:
+            state = await self._store.state(run.conversation_id)
+        except StoreUnavailable:
+            return False
+        turn = state.turn if state else None
+        return state is None or turn is None or state.queued > 0 or turn.has_standby or turn.closing
+
+    async def _prolong(self, run: Run) -> None:
+        """The lease, once half of it is over."""
+        if run.turn.lease_until - self._clock() < self._rules.telling_ms / 2:
+            change, _ = await self.change(
+                run, lambda seen: transitions.renew(seen.state, run.turn, self._rules, self._clock())
+            )
+            run.state, run.turn = change.state, change.state.turn or run.turn
 
     async def _read_again(self, run: Run, channel: Channel | None) -> Snapshot:
         """When a socket has come to listen since, the sockets are met again as well."""

@@ -137,6 +137,11 @@ class State:
         """The turn that is to bring an answer; None where there is none, or only its end is still being told."""
         return None if self.turn is None or self.turn.telling else self.turn
 
+    @property
+    def is_deleted(self) -> bool:
+        """It stays behind until who has the slot has told so."""
+        return self.turn is not None and self.turn.deleting
+
     def is_expired(self, now: int) -> bool:
         return self.expires_at * 1000 <= now
 

@@ -29,7 +29,7 @@ Verdict = Literal["answered", "interrupted", "failed", "cancelled", "closing", "
 
 @dataclass(slots=True)
 class Run:
-    """What a turn's holder knows. ``messages`` is the log up to the question, which comes last, unless its end is told.
+    """What a turn's holder knows. ``messages`` is the log up to the question, which comes last.
 
     ``connections`` are the sockets that were there when it began, None where that is not known. ``ahead`` is the call
     of the model, if it began before the turn was claimed. ``text`` is the answer so far, of which ``sent`` characters
@@ -95,8 +95,7 @@ def run_of(conversation_id: str, snapshot: Snapshot, change: Change) -> Run:
         raise Fenced("This change began no turn.")
     known = {message.seq: message for message in (*snapshot.messages, *change.messages)}
     hidden = {turn.replaces, *change.removed_messages}
-    last = max(known, default=0) if turn.telling else turn.question_seq
-    log = tuple(known[seq] for seq in sorted(known) if seq <= last and seq not in hidden)
+    log = tuple(known[seq] for seq in sorted(known) if seq <= turn.question_seq and seq not in hidden)
     waited = next((turn.began_at - queued.arrival for queued in change.dequeued if queued.turn_id == turn.turn_id), -1)
     times = Times(turn.began_at, waited)
     return Run(conversation_id, change.state, turn, snapshot.settings, log, snapshot.connections, times=times)

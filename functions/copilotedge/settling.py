@@ -12,7 +12,7 @@ from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
 from copilotedge.errors import Closing, Fenced, StoreUnavailable
 from copilotedge.frames import Frame
-from copilotedge.holding import PATIENCE_SECONDS, Holding, next_run
+from copilotedge.holding import LAG_SECONDS, WORKERS, Holding, Patience, next_run
 from copilotedge.models import Change, Message, MessageStatus
 from copilotedge.ports import Clock, Log, Waker
 from copilotedge.prices import dollars
@@ -43,11 +43,8 @@ class Settlement:
         self._clock = clock
         self._log = log
 
-    async def settle(self, run: Run, channel: Channel, verdict: Verdict, patience: float = PATIENCE_SECONDS) -> TurnEnd:
-        """Charge for it, bring the turn's end into the store, only then tell the sockets, and let go.
-
-        Sockets that take nothing are waited for with ``patience`` (s).
-        """
+    async def settle(self, run: Run, channel: Channel, verdict: Verdict, patience: Patience = WORKERS) -> TurnEnd:
+        """Charge for it, bring the turn's end into the store, only then tell the sockets, and let go."""
         await self.charge(run)
         try:
             end = await self._end(run, channel, verdict)
@@ -71,6 +68,8 @@ class Settlement:
         self._count(run, end)
         if run.turn.telling and end.verdict != "fenced":
             return replace(end, next=await self._holding.let_go(run, channel, patience))
+        if end.next is not None:
+            await channel.flush(LAG_SECONDS, at_most=min(patience.in_all, self._rules.lease_ms / 4000))
         return end
 
     def _count(self, run: Run, end: TurnEnd) -> None:

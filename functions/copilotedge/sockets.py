@@ -12,7 +12,7 @@ from copilotedge.door import Door, Need
 from copilotedge.errors import Conflict, CopilotEdgeError
 from copilotedge.frame_requests import ChatFrame, FrameMetadata, SystemFrame, message_id_of, parse_frame
 from copilotedge.frames import Frame
-from copilotedge.holding import PATIENCE_SECONDS, Holding
+from copilotedge.holding import WORKERS, Holding
 from copilotedge.limits import Limits
 from copilotedge.models import Connection, MemberRole, State
 from copilotedge.outcomes import Cleared, Page, Submitted
@@ -116,7 +116,7 @@ class Sockets:
             await channel.meet(audience.connections, audience.state.members if audience.state else {})
             for frame in announced:
                 channel.send(frame)
-            await channel.flush(PATIENCE_SECONDS)
+            await channel.flush(WORKERS.in_silence)
         finally:
             await channel.close()
 

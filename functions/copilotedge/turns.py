@@ -20,7 +20,7 @@ from copilotedge.broadcast import Channel
 from copilotedge.charges import Charges
 from copilotedge.errors import ModelError, ModelTimeout, StateChanged
 from copilotedge.head_start import HeadStart
-from copilotedge.holding import CALLER_PATIENCE_SECONDS, LAG_SECONDS, Holding
+from copilotedge.holding import CALLERS, Holding
 from copilotedge.models import Finished, ModelEvent, Snapshot, ToolCallDelta
 from copilotedge.ports import Clock, ConversationStore, Log, Model, Waker
 from copilotedge.runs import Run, TurnEnd, Verdict, run_of
@@ -158,10 +158,7 @@ class TurnRunner:
         if run.turn.telling:
             return await self._holding.tell_again(run, channel)
         verdict = await self._speak(run, channel, deadline)
-        end = await self._settlement.settle(run, channel, _cut(run, verdict))
-        if end.next is not None:
-            await channel.flush(LAG_SECONDS)
-        return end.next
+        return (await self._settlement.settle(run, channel, _cut(run, verdict))).next
 
     async def answer(self, run: Run, deadline: int) -> TurnEnd:
         """Run one turn for a caller that waits for it. ``out_of_time``: the turn has been handed to a worker."""
@@ -172,7 +169,7 @@ class TurnRunner:
                 await self._settlement.charge(run)
                 await self._holding.try_to_hand_over(run, channel)
                 return TurnEnd(verdict)
-            end = await self._settlement.settle(run, channel, verdict, CALLER_PATIENCE_SECONDS)
+            end = await self._settlement.settle(run, channel, verdict, CALLERS)
             if end.next is not None:
                 await self._holding.try_to_hand_over(end.next, channel, unspoken=True)
             return end
@@ -181,6 +178,10 @@ class TurnRunner:
 
     async def give_up(self, run: Run) -> None:
         """The last attempt broke in a way that nobody foresaw: end the turn as failed, so that the next one works."""
+        state = await self._store.state(run.conversation_id)
+        if state is None or state.turn is None or not run.is_still_mine(state.turn):
+            return
+        run.state, run.turn = state, state.turn
         run.error = ModelError("The answer failed too often.", code="turn_failed")
         channel = self._holding.open(run)
         try:

@@ -140,7 +140,7 @@ class Users:
 
 def living(state: State | None) -> State | None:
     """One that is being deleted is gone already."""
-    return None if state and state.turn and state.turn.deleting else state
+    return None if state and state.is_deleted else state
 
 
 def _matches(listing: Listing, search: str) -> bool:

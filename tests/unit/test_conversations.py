@@ -14,7 +14,7 @@ from copilotedge.histories import unknown_of
 from copilotedge.models import Change, Connection, ConversationSettings, PromptMessage, ToolCall
 from copilotedge.outcomes import Cleared
 from copilotedge.transitions import CLAIM_GRACE_MS, Submission
-from tests.fakes import World
+from tests.fakes import World, until
 from tests.memory_store import MemoryStore
 
 
@@ -490,12 +490,51 @@ async def test_a_message_that_comes_while_something_is_told_is_next_and_a_worker
     ]
 
 
-async def test_what_a_dead_teller_left_does_not_keep_others_from_appending():
+async def test_who_meets_what_a_dead_teller_left_has_a_worker_tell_it_first():
     world = World()
     await world.connect("a")
     await world.conversations.append("c1", "user", "1", 0)
     world.clock.advance(8_000)
-    assert (await world.append("c1", "user", "2")).message.seq == 2
+    second = asyncio.create_task(world.append("c1", "user", "2"))
+    await until(lambda: bool(world.waker.pending))
+    await world.work()
+    assert (await second).message.seq == 2
+    assert [frame["content"] for frame in world.gateway.frames["a"]] == ["1", "2"]
+
+
+async def test_who_waits_while_a_stuck_socket_is_told_something_need_not_wait_for_it():
+    world = World()
+    world.gateway.stuck.add("b")
+    await world.connect("a", "b")
+    await world.say("a", "1")
+    worker = asyncio.create_task(world.work())
+    await until(lambda: "status:complete" in world.gateway.kinds("a"))
+    regenerated = await asyncio.wait_for(world.conversations.regenerate("c1"), 3)
+    assert world.waker.standing_by == ["c1"]
+    assert regenerated.begun is not None
+    await worker
+
+
+async def test_a_sweep_that_cannot_be_ordered_does_not_keep_an_appended_message_from_being_told(monkeypatch):
+    world = World(max_stored_messages=1)
+    await world.connect("a")
+
+    async def refuse(_conversation_id: str) -> None:
+        raise StoreUnavailable("No worker.")
+
+    monkeypatch.setattr(world.waker, "sweep", refuse)
+    for number in range(51):
+        await world.append("c1", "user", str(number))
+    assert [frame["content"] for frame in world.gateway.frames["a"]] == [str(number) for number in range(51)]
+    assert "wake_failed" in [event for event, _ in world.log.lines]
+
+
+async def test_a_conversation_that_is_being_deleted_has_no_settings():
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    await world.conversations.delete("c1")
+    assert await world.conversations.settings("c1") == (None, ConversationSettings())
 
 
 async def test_nothing_is_appended_while_a_turn_runs():

@@ -9,7 +9,8 @@ import pytest
 
 from copilotedge.answering import Reply
 from copilotedge.errors import ModelInterrupted, ModelUnavailable, StoreUnavailable
-from copilotedge.models import Change, Connection, PromptMessage, Snapshot
+from copilotedge.holding import Patience
+from copilotedge.models import Change, Connection, PromptMessage, Snapshot, State
 from copilotedge.questions import Question
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
@@ -368,6 +369,127 @@ async def test_who_stood_still_until_its_lease_was_over_has_another_tell_it() ->
     assert world.waker.pending == [("c1", turn_id, "")]
     await world.work()
     assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_regeneration_that_nobody_has_told_of_is_told_with_its_own_end() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "1")
+    await world.work()
+    world.gateway.frames.clear()
+    world.model.scripts.append([ModelUnavailable("Down.")])
+    regenerated = await world.conversations.regenerate("c1")
+    await world.conversations.wake("c1", regenerated)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.holding, "let_go", died)
+        patch.setattr("copilotedge.broadcast.Channel.send", lambda *_: None)
+        await world.work()
+    world.clock.advance(8_000)
+    await world.waker.run_turn("c1", regenerated.turn_id)
+    await world.work()
+    ends = [frame for frame in world.gateway.frames["a"] if frame["type"] == "status"]
+    assert [(end["status"], end["metadata"]["turnId"]) for end in ends] == [("failed", regenerated.turn_id)]
+
+
+async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_something() -> None:
+    world = World(lease_seconds=0.4)
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    appended = await world.conversations.append("c1", "user", "2", 0)
+    assert appended.run is not None
+    post, began = world.gateway.post, asyncio.get_running_loop().time()
+    start = world.clock.now
+
+    async def slowly(connection_id: str, frame: bytes) -> bool:
+        await asyncio.sleep(0.02)
+        world.clock.now = start + int((asyncio.get_running_loop().time() - began) * 1000)
+        return await post(connection_id, frame)
+
+    world.gateway.post = slowly  # type: ignore[method-assign]
+    channel = world.holding.open(appended.run)
+    await world.holding.greet(appended.run, channel)
+    for number in range(50):
+        channel.send({"type": "delta", "content": str(number)})
+    await world.holding.let_go(appended.run, channel, Patience(0.1, 60.0))
+    await channel.close()
+    assert world.gateway.text("a") == "".join(map(str, range(50)))
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_caller_does_not_wait_for_them_for_long() -> None:
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    appended = await world.conversations.append("c1", "user", "2", 0)
+    assert appended.run is not None
+    world.gateway.stuck.add("a")
+    channel = world.holding.open(appended.run)
+    await world.holding.greet(appended.run, channel)
+    channel.send({"type": "delta", "content": "1"})
+    await asyncio.wait_for(world.holding.let_go(appended.run, channel, Patience(0.05, 0.05)), 1)
+    await channel.close()
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_a_store_that_does_not_say_whether_somebody_waits_is_no_reason_to_keep_the_slot(monkeypatch) -> None:
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    appended = await world.conversations.append("c1", "user", "2", 0)
+    assert appended.run is not None
+    world.gateway.stuck.add("a")
+    channel = world.holding.open(appended.run)
+    await world.holding.greet(appended.run, channel)
+    channel.send({"type": "delta", "content": "1"})
+    state, asked = world.store.state, []
+
+    async def fails_once(conversation_id: str) -> State | None:
+        asked.append(conversation_id)
+        if len(asked) == 1:
+            raise StoreUnavailable("Throttled.")
+        found: State | None = await state(conversation_id)
+        return found
+
+    monkeypatch.setattr("copilotedge.holding.LAG_SECONDS", 0.02)
+    monkeypatch.setattr(world.store, "state", fails_once)
+    await world.holding.let_go(appended.run, channel, Patience(0.05, 1.0))
+    await channel.close()
+    assert asked
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_who_stood_still_while_it_told_of_a_clear_has_another_tell_it() -> None:
+    world = World()
+    await world.connect("a")
+    await world.append("c1", "user", "1")
+    cleared = await world.conversations.clear("c1")
+    assert cleared.run is not None
+    post = world.gateway.post
+
+    async def slowly(connection_id: str, frame: bytes) -> bool:
+        world.clock.advance(8_000)
+        return await post(connection_id, frame)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.gateway, "post", slowly)
+        await world.sockets.tell_cleared("c1", cleared)
+    assert world.waker.pending == [("c1", cleared.run.turn.turn_id, "")]
+    await world.work()
+    assert world.gateway.kinds("a")[-1] == "system:conversation_cleared"
+    assert (await world.store.state("c1")).turn is None
+
+
+async def test_who_gives_up_a_turn_that_is_no_longer_its_own_says_nothing() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "1")
+    [(conversation_id, _, _)] = world.waker.pending
+    run = await world.runner.claim(conversation_id, "me")
+    assert run is not None
+    await world.runner.serve(run, world.deadline)
+    world.gateway.frames.clear()
+    await world.runner.give_up(run)
+    assert world.gateway.frames == {}
 
 
 async def test_a_store_that_stumbles_when_the_slot_is_let_go_costs_the_caller_nothing() -> None:

@@ -168,7 +168,13 @@ class Responses:
         state, turn, answer = found.outcome.state, found.outcome.turn, found.outcome.answer
         last = answer or found.outcome.question
         runs = turn is not None and state is not None and not state.queued
-        ended = state is not None and state.running is None and last is not None and last.seq == state.seq
+        ended = (
+            state is not None
+            and state.running is None
+            and not state.queued
+            and last is not None
+            and last.seq == state.seq
+        )
         if not runs and not ended and not await self._took(found.place.key, message_id):
             raise InvalidRequest("Something was said after that response.", code="previous_response_not_last")
         return found.place

@@ -31,7 +31,7 @@ from copilotedge.transitions.intake import (
     submit,
     withdraw,
 )
-from copilotedge.transitions.leases import claim, follow, hand_over, note_listener, renew, request_cancel
+from copilotedge.transitions.leases import claim, follow, hand_over, note_listener, renew, request_cancel, wait_for
 from copilotedge.transitions.lives import clear, delete, share, store_settings
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, LIST_EVERY_MS, Rules, new_id
 
@@ -67,5 +67,6 @@ __all__ = [
     "share",
     "store_settings",
     "submit",
+    "wait_for",
     "withdraw",
 ]

@@ -78,7 +78,7 @@ def submit(snapshot: Snapshot, submission: Submission, rules: Rules, now: int) -
     if earlier is not None:
         return earlier
     if submission.context:
-        _check_idle(snapshot.state, now)
+        _check_idle(snapshot.state)
     elif snapshot.state is not None and snapshot.state.turn is not None:
         return _enqueue(snapshot.state, snapshot.state.turn, submission, rules, now, snapshot.queue)
     return _begin(snapshot, submission, rules, now)
@@ -97,7 +97,7 @@ def regenerate(snapshot: Snapshot, turn_id: str, holder: str, user: str, rules: 
     Raises ``Conflict`` while a turn runs or when there is no question, and ``StillTelling``.
     """
     state = snapshot.state
-    _check_idle(state, now)
+    _check_idle(state)
     question, answer = _last_exchange(snapshot.messages)
     if state is None or question is None:
         raise Conflict("There is no message to answer again.", code="nothing_to_regenerate")
@@ -114,8 +114,8 @@ def append(snapshot: Snapshot, role: Role, content: str, tokens: int, holder: st
     Raises ``Conflict`` while a turn runs, and ``StillTelling``.
     """
     state = snapshot.state
-    _check_idle(state, now)
-    head = next_state(state, turn=None) if state else born(rules, now)
+    _check_idle(state)
+    head = next_state(state) if state else born(rules, now)
     message = Message(head.seq + 1, role, content, now, new_id(), tokens=tokens)
     grown = replace(
         head,
@@ -135,8 +135,8 @@ def append_all(snapshot: Snapshot, messages: Sequence[PromptMessage], holder: st
 def import_history(snapshot: Snapshot, brought: Sequence[PromptMessage], rules: Rules, now: int) -> Change:
     """Append messages that a client has from elsewhere. Raises ``Conflict`` while a turn runs, and ``StillTelling``."""
     state = snapshot.state
-    _check_idle(state, now)
-    head = next_state(state, turn=None) if state else born(rules, now)
+    _check_idle(state)
+    head = next_state(state) if state else born(rules, now)
     messages = _earlier(head, brought, now)
     grown = replace(head, seq=head.seq + len(messages), message_count=head.message_count + len(messages))
     return Change(expected=state, state=touch(grown, rules, now), messages=messages)
@@ -251,14 +251,10 @@ def _receipt(submission: Submission, turn_id: str, epoch: str) -> Receipt | None
     return Receipt(submission.message_id, turn_id, submission.fingerprint, epoch)
 
 
-def _check_idle(state: State | None, now: int) -> None:
-    """The slot is free, or a dead holder's who had only to tell of what is in the log.
-
-    Raises ``Conflict`` and ``StillTelling``.
-    """
+def _check_idle(state: State | None) -> None:
+    """Nobody has the slot. Raises ``Conflict`` and ``StillTelling``."""
     if state is None or state.turn is None:
         return
-    if not state.turn.telling:
-        raise Conflict("An answer is being written.", code="turn_running", retry_after=1)
-    if state.turn.is_held(now) or state.queued:
+    if state.turn.telling:
         raise StillTelling("The last answer is still being told.")
+    raise Conflict("An answer is being written.", code="turn_running", retry_after=1)

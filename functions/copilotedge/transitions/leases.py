@@ -14,7 +14,7 @@ def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int
     state, turn = running(state, turn_id)
     if turn.holder and turn.is_held(now):
         raise Conflict("Another worker holds this turn.", code="turn_running")
-    lease = now + rules.lease_ms
+    lease = now + rules.lease_of(turn)
     taken = replace(turn, holder=holder, attempt=turn.attempt + 1, lease_until=lease, has_standby=False)
     return Change(expected=state, state=next_state(state, turn=taken))
 
@@ -22,7 +22,9 @@ def claim(state: State | None, turn_id: str, holder: str, rules: Rules, now: int
 def renew(state: State | None, turn: Turn, rules: Rules, now: int) -> Change:
     """Raises ``Fenced`` when ``turn`` is no longer its holder's."""
     state, current = held(state, turn)
-    return Change(expected=state, state=next_state(state, turn=replace(current, lease_until=now + rules.lease_ms)))
+    return Change(
+        expected=state, state=next_state(state, turn=replace(current, lease_until=now + rules.lease_of(current)))
+    )
 
 
 def hand_over(state: State | None, turn: Turn, now: int, *, unspoken: bool = False) -> Change:
@@ -39,6 +41,13 @@ def request_cancel(state: State | None) -> Change | None:
         return None
     turn = with_standby(replace(state.running, cancel=True))
     return Change(expected=state, state=next_state(state, turn=turn))
+
+
+def wait_for(state: State) -> Change | None:
+    """Make who has the slot hurry; None when somebody else has done so."""
+    if state.turn is None or state.turn.has_standby:
+        return None
+    return Change(expected=state, state=next_state(state, turn=with_standby(state.turn)))
 
 
 def note_listener(state: State | None) -> Change | None:

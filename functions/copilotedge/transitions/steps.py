@@ -13,7 +13,7 @@ CLAIM_GRACE_MS = 10_000
 """How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
 
 MOST_TELLING_MS = 8_000
-"""How long a holder may keep the slot to tell how its turn ended. If it dies meanwhile, others wait so long."""
+"""The lease of who has only to tell how its turn ended. If it dies meanwhile, others wait so long."""
 
 LIST_EVERY_MS = 300_000
 """How far the owner's list of conversations may lag behind a conversation's activity."""
@@ -38,6 +38,9 @@ class Rules:
     @property
     def telling_ms(self) -> int:
         return min(self.lease_ms, MOST_TELLING_MS)
+
+    def lease_of(self, turn: Turn) -> int:
+        return self.telling_ms if turn.telling else self.lease_ms
 
     def evicts_at(self, seq: int) -> bool:
         """Whether evicted messages are to be deleted now that the log has come to ``seq``: now and then, in bulk."""
@@ -83,8 +86,8 @@ def new_turn(turn_id: str, message_id: str, question_seq: int, holder: str, rule
 
 
 def tell(turn: Turn, rules: Rules, now: int) -> Turn:
-    """``turn``, which has ended, with the time to tell so."""
-    return replace(turn, telling=True, lease_until=now + rules.telling_ms)
+    """``turn``, which has ended, with the time to tell so. A standby that sleeps for the turn's lease would be late."""
+    return replace(turn, telling=True, lease_until=now + rules.telling_ms, has_standby=False)
 
 
 def announcement(holder: str, first_seq: int, rules: Rules, now: int) -> Turn:

@@ -59,6 +59,11 @@ def test_an_ended_turn_that_somebody_hears_keeps_the_slot_until_that_is_told():
         assert end.state.running is None
 
 
+def test_a_standby_that_sleeps_for_the_turns_lease_is_none_for_who_waits_until_it_is_told():
+    change = completed(Snapshot(running(replace(MINE, has_standby=True))))
+    assert not change.state.turn.has_standby
+
+
 def test_an_ended_turn_that_nobody_hears_frees_the_slot():
     before = Snapshot(running())
     for end in (completed(before, heard=False), abandon(before, MINE, QUESTION, "failed", RULES, NOW, heard=False)):

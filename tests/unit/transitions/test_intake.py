@@ -206,8 +206,8 @@ def test_nothing_is_regenerated_or_appended_during_a_turn():
         assert (caught.value.code, caught.value.retry_after) == ("turn_running", 1)
 
 
-def brought(snapshot: Snapshot, now: int = NOW) -> Began | Queued | Repeated:
-    return submit(snapshot, replace(NEW, context=(PromptMessage("user", "Before"),)), RULES, now)
+def brought(snapshot: Snapshot) -> Began | Queued | Repeated:
+    return submit(snapshot, replace(NEW, context=(PromptMessage("user", "Before"),)), RULES, NOW)
 
 
 def test_while_an_end_is_told_a_message_is_next():
@@ -225,8 +225,8 @@ def test_while_an_end_is_told_there_is_a_place_in_the_shortest_queue():
 
 
 NOT_QUEUED = [
-    lambda snapshot, now: regenerate(snapshot, "t2", "", "alice", RULES, now),
-    lambda snapshot, now: append(snapshot, "user", "x", 0, "me", RULES, now),
+    lambda snapshot: regenerate(snapshot, "t2", "", "alice", RULES, NOW),
+    lambda snapshot: append(snapshot, "user", "x", 0, "me", RULES, NOW),
     brought,
 ]
 
@@ -234,19 +234,7 @@ NOT_QUEUED = [
 @pytest.mark.parametrize("act", NOT_QUEUED)
 def test_while_an_end_is_told_what_cannot_wait_in_the_queue_is_a_moment_too_early(act):
     with pytest.raises(StillTelling):
-        act(telling(), NOW)
-
-
-@pytest.mark.parametrize("act", NOT_QUEUED)
-def test_a_dead_holder_who_had_only_to_tell_is_in_nobodys_way(act):
-    change = getattr(outcome := act(telling(), HELD.lease_until), "change", outcome)
-    assert change.state.turn is None or change.state.turn.turn_id != "t1"
-
-
-@pytest.mark.parametrize("act", NOT_QUEUED)
-def test_unless_a_message_waits_behind_it(act):
-    with pytest.raises(StillTelling):
-        act(telling(waiting(START)), HELD.lease_until)
+        act(telling())
 
 
 def test_an_appended_message_that_somebody_may_hear_gives_the_slot_to_who_tells_of_it():

@@ -8,7 +8,16 @@ import pytest
 
 from copilotedge.errors import Conflict, Fenced
 from copilotedge.models import State, Turn
-from copilotedge.transitions.leases import claim, follow, hand_over, held, note_listener, renew, request_cancel
+from copilotedge.transitions.leases import (
+    claim,
+    follow,
+    hand_over,
+    held,
+    note_listener,
+    renew,
+    request_cancel,
+    wait_for,
+)
 from copilotedge.transitions.steps import CLAIM_GRACE_MS, Rules, born, next_state
 from tests.fakes import START
 
@@ -121,3 +130,21 @@ def test_nobody_can_listen_to_what_is_not_there():
 @pytest.mark.parametrize("state", [None, running(None), running(replace(MINE, telling=True))])
 def test_there_is_nothing_to_follow_where_no_answer_is_to_come(state):
     assert follow(state, START) is None
+
+
+TELLING = replace(MINE, telling=True)
+
+
+def test_who_has_only_to_tell_has_a_shorter_lease():
+    rules = Rules(lease_ms=20_000)
+    assert renew(running(TELLING), TELLING, rules, START).state.turn.lease_until == START + 8_000
+    dead = running(replace(TELLING, lease_until=START))
+    assert claim(dead, "t1", "other", rules, START).state.turn.lease_until == START + 8_000
+    assert renew(running(MINE), MINE, rules, START).state.turn.lease_until == START + 20_000
+
+
+def test_who_has_the_slot_can_be_told_to_hurry_once():
+    change = wait_for(running(TELLING))
+    assert change.state.turn == replace(TELLING, has_standby=True)
+    assert wait_for(change.state) is None
+    assert wait_for(running(None)) is None

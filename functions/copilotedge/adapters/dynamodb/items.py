@@ -93,13 +93,13 @@ def queue_key(queued: QueuedMessage) -> str:
 
 
 def from_state(state: State) -> dict[str, Any]:
-    turn = _lean(asdict(state.turn)) if state.turn else None
+    turn = _lean(asdict(state.turn)) | {"message_id": state.turn.message_id} if state.turn else None
     return _lean(asdict(state) | {"turn": turn, "members": dict(state.members) or None})
 
 
 def to_state(item: Item) -> State:
     turn = item.get("turn")
-    known = _known(State, item) | {"turn": Turn(**{"message_id": ""} | _known(Turn, turn)) if turn else None}
+    known = _known(State, item) | {"turn": Turn(**_known(Turn, turn)) if turn else None}
     return State(**known)
 
 
