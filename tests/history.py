@@ -144,9 +144,17 @@ def _attentive_sockets_heard_all(observed: Observed) -> Iterator[str]:
     for name, frame in _chats(observed):
         heard[name].add(frame["metadata"]["seq"])
     for name in observed.attentive & heard.keys():
-        missed = {entry["seq"] for entry in observed.log if entry["seq"] >= min(heard[name])} - heard[name]
+        known = _brought_along(observed.sockets[name], observed.epoch)
+        required = {entry["seq"] for entry in observed.log if entry["seq"] >= min(heard[name])}
+        missed = required - heard[name] - known
         if missed:
             yield f"{name} never heard {sorted(missed)}"
+
+
+def _brought_along(frames: list[Frame], epoch: str) -> set[int]:
+    """What its client had from sockets before, as a recorder noted when the first ``resume`` was sent."""
+    noted = next((frame.get("metadata", {}) for frame in frames if frame["type"] == "sent"), {})
+    return set(range(1, noted["afterSeq"] + 1)) if noted.get("epoch") == epoch else set()
 
 
 def _known_before(frames: list[Frame]) -> set[int]:

@@ -115,7 +115,8 @@ class Holding:
         except (Fenced, StoreUnavailable) as exc:
             self._log.error("release_failed", conversation_id=run.conversation_id, error=exc.code)
             await channel.close()
-            await self._leave(run)
+            if isinstance(exc, StoreUnavailable) or self._is_late(run):
+                await self._leave(run)
         return None
 
     async def close(self, run: Run, channel: Channel) -> Run | None:
@@ -197,9 +198,12 @@ class Holding:
         )
         return next_run(run, seen, change)
 
+    def _is_late(self, run: Run) -> bool:
+        return self._clock() >= run.turn.lease_until
+
     def _check_lease(self, run: Run) -> None:
         """Raises ``Fenced`` for who stood still until it was over, and so, perhaps, has not told it all."""
-        if self._clock() >= run.turn.lease_until:
+        if self._is_late(run):
             raise Fenced("The lease is over.")
 
     async def _leave(self, run: Run) -> None:

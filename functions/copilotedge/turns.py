@@ -215,6 +215,8 @@ class TurnRunner:
             return "failed"
         channel.may_speak = lambda: self._clock() < run.turn.lease_until
         if not run.turn.replaces:
+            if run.turn.attempt > 1:
+                _tell_what_was_before(run, channel)
             channel.send(frames.chat(run.question, run.state.epoch))
         channel.send(frames.status("thinking", run.turn))
         if run.turn.cancel:
@@ -263,6 +265,16 @@ class TurnRunner:
             run.error = exc
             return "interrupted" if run.text else "failed"
         return "answered"
+
+
+def _tell_what_was_before(run: Run, channel: Channel) -> None:
+    """Its dead holder may have begun this turn along with the end of the one before, and not have told that."""
+    before = [message for message in run.messages[:-1] if message.seq >= run.turn.question_seq - 2]
+    for message in before:
+        channel.send(frames.chat(message, run.state.epoch))
+    if before and before[-1].turn_id:
+        own = [message for message in before if message.turn_id == before[-1].turn_id]
+        channel.send(frames.ended(own[0], own[-1]))
 
 
 def _cut(run: Run, verdict: Verdict) -> Verdict:

@@ -258,7 +258,7 @@ def say_all(socket: Socket, client: int) -> None:
     """A client's messages in one go; then it listens until everybody's have been answered."""
     for number, message_id in enumerate(ids_of(client)):
         socket.say(f"client {client} says {number}", id=message_id)
-    socket.receive_until(lambda _: len(shown(socket)) == 2 * CLIENTS * MESSAGES, seconds=120)
+    socket.receive_until(lambda _: len(shown(socket)) == 2 * CLIENTS * MESSAGES, seconds=300)
 
 
 def ids_of(client: int) -> list[str]:

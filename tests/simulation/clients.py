@@ -116,9 +116,7 @@ class Client:
         since = self.frames[cleared[-1] :] if cleared else self.frames
         seqs = {f["metadata"]["seq"] for f in since if f["type"] == "chat"}
         last = next(n for n in itertools.count() if n + 1 not in seqs)
-        epochs = [f["metadata"]["epoch"] for f in self.frames if "epoch" in f.get("metadata", {})]
-        metadata = {"afterSeq": last, "epoch": max(epochs, default="")}
-        await self._send(type="system", content="resume", metadata=metadata)
+        await self._send(type="system", content="resume", metadata={"afterSeq": last, "epoch": self._epoch()})
 
     async def command(self, content: str) -> None:
         self.cleared = self.cleared or content == "clear_history"
@@ -126,10 +124,16 @@ class Client:
 
     async def _send(self, **frame: Any) -> None:
         if frame["content"] == "resume":
-            self._cloud.frames.setdefault(self.connection_id, []).append({"type": "sent", "content": "resume"})
+            known = {"afterSeq": frame["metadata"]["afterSeq"], "epoch": self._epoch()}
+            noted = {"type": "sent", "content": "resume", "metadata": known}
+            self._cloud.frames.setdefault(self.connection_id, []).append(noted)
         await self._cloud.receive(CONVERSATION, self.connection_id, frame)
         if self._refused():
             self.doubtful.add(frame.get("id", ""))
+
+    def _epoch(self) -> str:
+        """The newest that it has heard of."""
+        return max((f["metadata"]["epoch"] for f in self.frames if "epoch" in f.get("metadata", {})), default="")
 
     def _refused(self) -> bool:
         frames = self._cloud.frames.get(self.connection_id, [])

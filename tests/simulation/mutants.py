@@ -111,7 +111,7 @@ MUTANTS = [
     Mutant("a change needs no current state", "calm", _no_compare_and_swap),
     Mutant("an answer may come after a clear", "clears", _answers_after_a_clear),
     Mutant("an answer may come from a former holder", "stalls", _anyone_may_answer),
-    Mutant("a held turn may be claimed", "stormy", _lease_is_no_obstacle),
+    Mutant("a held turn may be claimed", "calm", _lease_is_no_obstacle),
     Mutant("a repeated message is a new one", "calm", _repeats_are_new),
     Mutant("a turn's end leaves the queue behind", "calm", _queue_is_left_behind),
     Mutant("nobody wakes a worker for a dead turn", "stormy", _nobody_revives),

@@ -325,6 +325,37 @@ async def test_a_turn_whose_end_nobody_has_told_keeps_the_slot_and_a_worker_tell
     assert (await world.store.state("c1")).turn is None
 
 
+async def test_who_takes_a_turn_over_tells_what_was_before_it_too() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "1")
+    gate = asyncio.Event()
+    world.model.scripts.append(["You said: ", gate, "1"])
+    worker = asyncio.create_task(world.work())
+    await until(lambda: world.model.waiting == 1)
+    await world.say("a", "2")
+    post = world.gateway.post
+
+    async def dies(connection_id: str, frame: bytes) -> bool:
+        if b"assistant" in frame:
+            worker.cancel()
+            await asyncio.Event().wait()
+        return await post(connection_id, frame)
+
+    world.gateway.post = dies  # type: ignore[method-assign]
+    gate.set()
+    await asyncio.gather(worker, return_exceptions=True)
+    world.gateway.post = post  # type: ignore[method-assign]
+    assert "chat:assistant" not in world.gateway.kinds("a")
+    state = await world.store.state("c1")
+    world.clock.advance(20_000)
+    await world.waker.run_turn("c1", state.turn.turn_id)
+    await world.work()
+    told = [frame["content"] for frame in world.gateway.frames["a"] if frame["type"] == "chat"]
+    assert list(dict.fromkeys(told)) == ["1", "You said: 1", "2", "You said: 2"]
+    assert world.gateway.kinds("a").count("status:complete") == 2
+
+
 async def test_a_turn_that_is_being_told_is_not_given_up_as_failed() -> None:
     world = World()
     turn_id = await ended(world)
