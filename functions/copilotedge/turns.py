@@ -216,7 +216,7 @@ class TurnRunner:
         channel.may_speak = lambda: self._clock() < run.turn.lease_until
         if not run.turn.replaces:
             if run.turn.attempt > 1:
-                _tell_what_was_before(run, channel)
+                _tell_the_answer_before(run, channel)
             channel.send(frames.chat(run.question, run.state.epoch))
         channel.send(frames.status("thinking", run.turn))
         if run.turn.cancel:
@@ -267,14 +267,12 @@ class TurnRunner:
         return "answered"
 
 
-def _tell_what_was_before(run: Run, channel: Channel) -> None:
-    """Its dead holder may have begun this turn along with the end of the one before, and not have told that."""
-    before = [message for message in run.messages[:-1] if message.seq >= run.turn.question_seq - 2]
-    for message in before:
-        channel.send(frames.chat(message, run.state.epoch))
-    if before and before[-1].turn_id:
-        own = [message for message in before if message.turn_id == before[-1].turn_id]
-        channel.send(frames.ended(own[0], own[-1]))
+def _tell_the_answer_before(run: Run, channel: Channel) -> None:
+    """The answer that its dead holder stored as it began this turn, in one change: perhaps it has not told that."""
+    *before, answer = run.messages[:-1] or (run.question,)
+    if answer.role == "assistant" and answer.timestamp == run.turn.began_at:
+        channel.send(frames.chat(answer, run.state.epoch))
+        channel.send(frames.ended(before[-1] if before else answer, answer))
 
 
 def _cut(run: Run, verdict: Verdict) -> Verdict:

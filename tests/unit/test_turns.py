@@ -325,7 +325,7 @@ async def test_a_turn_whose_end_nobody_has_told_keeps_the_slot_and_a_worker_tell
     assert (await world.store.state("c1")).turn is None
 
 
-async def test_who_takes_a_turn_over_tells_what_was_before_it_too() -> None:
+async def test_who_takes_a_turn_over_tells_the_answer_that_was_stored_along_with_it() -> None:
     world = World()
     await world.connect("a")
     await world.say("a", "1")
@@ -354,6 +354,22 @@ async def test_who_takes_a_turn_over_tells_what_was_before_it_too() -> None:
     told = [frame["content"] for frame in world.gateway.frames["a"] if frame["type"] == "chat"]
     assert list(dict.fromkeys(told)) == ["1", "You said: 1", "2", "You said: 2"]
     assert world.gateway.kinds("a").count("status:complete") == 2
+
+
+async def test_who_takes_a_turn_over_tells_nothing_that_was_told_before_it_began() -> None:
+    world = World()
+    await world.connect("a")
+    await world.say("a", "1")
+    await world.work()
+    world.clock.advance(10)
+    await world.say("a", "2")
+    [(conversation_id, _, _)] = world.waker.pending
+    assert await world.runner.claim(conversation_id, "dead") is not None
+    world.gateway.frames.clear()
+    world.clock.advance(20_000)
+    await world.work()
+    assert world.gateway.kinds("a").count("chat:assistant") == 1
+    assert [frame["content"] for frame in world.gateway.frames["a"] if frame["type"] == "chat"] == ["2", "You said: 2"]
 
 
 async def test_a_turn_that_is_being_told_is_not_given_up_as_failed() -> None:
