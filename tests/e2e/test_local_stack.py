@@ -163,10 +163,12 @@ def remove_state(dynamodb: Any, table: str) -> None:
 def test_run_ends_everything_it_started(tmp_path: Path, moment: str, end: signal.Signals) -> None:
     environment = os.environ | {"WORKERS_AI_BASE_URL": NO_MODEL}
     command = [sys.executable, "-m", "local", "--directory", str(tmp_path), "run"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+    with sole_builder(), subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        said = []
         for line in run.stdout:
+            said.append(line)
             if line.startswith(moment):
                 run.send_signal(end)
-    assert run.returncode == 0
+    assert run.returncode == 0, "".join(said)
     assert not Stack(tmp_path).ministack.running()
     assert not list(worker_processes(tmp_path, ""))
