@@ -8,10 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from copilotedge.answering import Reply
+from copilotedge.broadcast import Channel
 from copilotedge.errors import ModelInterrupted, ModelUnavailable, StoreUnavailable
 from copilotedge.holding import Patience
 from copilotedge.models import Change, Connection, PromptMessage, Snapshot, State
 from copilotedge.questions import Question
+from copilotedge.runs import Run
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
 
@@ -325,7 +327,9 @@ async def test_a_turn_whose_end_nobody_has_told_keeps_the_slot_and_a_worker_tell
     assert (await world.store.state("c1")).turn is None
 
 
-async def test_who_takes_a_turn_over_tells_the_answer_that_was_stored_along_with_it() -> None:
+async def test_who_takes_a_turn_over_tells_the_answer_that_was_stored_along_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
     await world.connect("a")
     await world.say("a", "1")
@@ -342,10 +346,10 @@ async def test_who_takes_a_turn_over_tells_the_answer_that_was_stored_along_with
             await asyncio.Event().wait()
         return await post(connection_id, frame)
 
-    world.gateway.post = dies  # type: ignore[method-assign]
+    monkeypatch.setattr(world.gateway, "post", dies)
     gate.set()
     await asyncio.gather(worker, return_exceptions=True)
-    world.gateway.post = post  # type: ignore[method-assign]
+    monkeypatch.setattr(world.gateway, "post", post)
     assert "chat:assistant" not in world.gateway.kinds("a")
     state = await world.store.state("c1")
     world.clock.advance(20_000)
@@ -438,12 +442,29 @@ async def test_a_regeneration_that_nobody_has_told_of_is_told_with_its_own_end()
     assert [(end["status"], end["metadata"]["turnId"]) for end in ends] == [("failed", regenerated.turn_id)]
 
 
-async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_something() -> None:
-    world = World(lease_seconds=0.4)
+async def announcing(world: World) -> Run:
+    """The slot of somebody who has appended a message that ``a`` is to hear of."""
     await world.connect("a")
     await world.append("c1", "user", "1")
     appended = await world.conversations.append("c1", "user", "2", 0)
     assert appended.run is not None
+    return appended.run
+
+
+async def speaking(world: World, run: Run, words: int) -> Channel:
+    """A channel with so many words on their way to ``a``."""
+    channel = world.holding.open(run)
+    await world.holding.greet(run, channel)
+    for number in range(words):
+        channel.send({"type": "delta", "content": str(number)})
+    return channel
+
+
+async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(lease_seconds=0.4)
+    run = await announcing(world)
     post, began = world.gateway.post, asyncio.get_running_loop().time()
     start = world.clock.now
 
@@ -452,12 +473,9 @@ async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_
         world.clock.now = start + int((asyncio.get_running_loop().time() - began) * 1000)
         return await post(connection_id, frame)
 
-    world.gateway.post = slowly  # type: ignore[method-assign]
-    channel = world.holding.open(appended.run)
-    await world.holding.greet(appended.run, channel)
-    for number in range(50):
-        channel.send({"type": "delta", "content": str(number)})
-    await world.holding.let_go(appended.run, channel, Patience(0.1, 60.0))
+    monkeypatch.setattr(world.gateway, "post", slowly)
+    channel = await speaking(world, run, 50)
+    await world.holding.let_go(run, channel, Patience(0.1, 60.0))
     await channel.close()
     assert world.gateway.text("a") == "".join(map(str, range(50)))
     assert (await world.store.state("c1")).turn is None
@@ -465,29 +483,19 @@ async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_
 
 async def test_a_caller_does_not_wait_for_them_for_long() -> None:
     world = World()
-    await world.connect("a")
-    await world.append("c1", "user", "1")
-    appended = await world.conversations.append("c1", "user", "2", 0)
-    assert appended.run is not None
+    run = await announcing(world)
     world.gateway.stuck.add("a")
-    channel = world.holding.open(appended.run)
-    await world.holding.greet(appended.run, channel)
-    channel.send({"type": "delta", "content": "1"})
-    await asyncio.wait_for(world.holding.let_go(appended.run, channel, Patience(0.05, 0.05)), 1)
+    channel = await speaking(world, run, 1)
+    await asyncio.wait_for(world.holding.let_go(run, channel, Patience(0.05, 0.05)), 1)
     await channel.close()
     assert (await world.store.state("c1")).turn is None
 
 
 async def test_a_store_that_does_not_say_whether_somebody_waits_is_no_reason_to_keep_the_slot(monkeypatch) -> None:
     world = World()
-    await world.connect("a")
-    await world.append("c1", "user", "1")
-    appended = await world.conversations.append("c1", "user", "2", 0)
-    assert appended.run is not None
+    run = await announcing(world)
     world.gateway.stuck.add("a")
-    channel = world.holding.open(appended.run)
-    await world.holding.greet(appended.run, channel)
-    channel.send({"type": "delta", "content": "1"})
+    channel = await speaking(world, run, 1)
     state, asked = world.store.state, []
 
     async def fails_once(conversation_id: str) -> State | None:
@@ -499,7 +507,7 @@ async def test_a_store_that_does_not_say_whether_somebody_waits_is_no_reason_to_
 
     monkeypatch.setattr("copilotedge.holding.LAG_SECONDS", 0.02)
     monkeypatch.setattr(world.store, "state", fails_once)
-    await world.holding.let_go(appended.run, channel, Patience(0.05, 1.0))
+    await world.holding.let_go(run, channel, Patience(0.05, 1.0))
     await channel.close()
     assert asked
     assert (await world.store.state("c1")).turn is None
