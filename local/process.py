@@ -19,6 +19,8 @@ from local.places import CHECKOUT
 
 POLL_SECONDS = 0.02
 
+INTERRUPTIONS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
 
 class Process:
     """The process `name` of the stack whose state is in `directory`; `NAME.log` there has its output.
@@ -107,22 +109,32 @@ class Process:
 
 
 def run_to_end(command: Sequence[str], environment: Mapping[str, str], output: IO[str]) -> int:
-    """Exit status of the command. When we are interrupted, so is it, with all that it started."""
-    child = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    """Exit status of the command. When we are interrupted, so is it, with all that it started.
+
+    Not before it has a name, though: an interruption while it is being started would leave it behind. (It inherits that
+    these signals wait; what ends it is another.)
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    child = None
     try:
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return child.wait()
     except BaseException:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        if child is not None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
         raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def acquire(descriptor: int, kind: int) -> bool:

@@ -1,12 +1,15 @@
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.errors import LocalStackError
-from local.process import Process
+from local.process import Process, run_to_end
 
 FOREVER = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(600)"]
 
@@ -96,3 +99,31 @@ def test_one_that_is_never_ready_is_reported(process: Process) -> None:
     process.start(FOREVER, os.environ)
     with pytest.raises(LocalStackError, match="not ready"):
         process.wait_until(lambda: False, 0.05)
+
+
+def test_a_command_that_is_interrupted_while_it_is_started_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise Interrupted
+
+    children, start = [], subprocess.Popen
+
+    def interrupted_start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        child: subprocess.Popen[str] = start(*arguments, **options)
+        children.append(child)
+        os.kill(os.getpid(), signal.SIGINT)
+        return child
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    monkeypatch.setattr(subprocess, "Popen", interrupted_start)
+    try:
+        with (tmp_path / "log").open("w") as log, pytest.raises(Interrupted):
+            run_to_end(["sleep", "60"], dict(os.environ), log)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    [child] = children
+    assert child.poll() == -signal.SIGKILL
