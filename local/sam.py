@@ -1,18 +1,21 @@
 """SAM CLI: builds the template for this machine and deploys it to the local stack."""
 
+import fcntl
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from local.errors import LocalStackError
 from local.host import architecture, aws_environment, clean_environment, package_index_environment, runtime
-from local.places import CHECKOUT, SAM_CONFIG, TEMPLATE, TOOLS
+from local.places import CHECKOUT, LOCAL, SAM_CONFIG, TEMPLATE, TOOLS
 from local.process import run_to_end
 
 EXECUTABLE = TOOLS / "sam" / "bin" / "sam"
+BUILD_LOCK = LOCAL / "sam-build.lock"
 POLL_SECONDS = 0.2  # how often SAM CLI asks how far a deployment is
 
 
@@ -32,7 +35,8 @@ class Sam:
         """Builds and compiles functions and layers for the interpreter that runs us. Raises LocalStackError."""
         overrides = [f"{name}={value}" for name, value in build_parameters().items()]
         cache = ["--build-dir", str(self.output), "--cache-dir", str(self._build / "cache")]
-        self._run("build", "--template-file", str(TEMPLATE), *cache, "--parameter-overrides", *overrides)
+        with sole_build():
+            self._run("build", "--template-file", str(TEMPLATE), *cache, "--parameter-overrides", *overrides)
         self._compile()
 
     def deploy(self, endpoint: str, stack: str, parameters: Mapping[str, str]) -> None:
@@ -78,6 +82,18 @@ class Sam:
             "SAM_CLI_POLL_DELAY": str(POLL_SECONDS),
             "__SAM_CLI_APP_DIR": str(TOOLS / "sam-home"),
         }
+
+
+@contextmanager
+def sole_build() -> Iterator[None]:
+    """Waits for another build in this checkout to end, wherever its output goes.
+
+    Each ends by deleting the dependencies that it does not know from ``.aws-sam/deps``, which all of them share.
+    """
+    BUILD_LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with BUILD_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def completed(parameters: Mapping[str, str], template: Path) -> dict[str, str]:
