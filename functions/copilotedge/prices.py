@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from copilotedge.models import Usage
+from copilotedge.settings import Settings
 from copilotedge.values import dataclass
 
 PUBLISHED = Path(__file__).with_name("prices.json")
@@ -64,9 +65,9 @@ class Prices:
     def knows(self, model: str) -> bool:
         return model in self._table
 
-    def models(self, *also: str) -> tuple[PricedModel, ...]:
-        """Those whose price is known and those named ``also``, by name."""
-        names = {*self._table, *also} - {""}
+    def offered(self, settings: Settings) -> tuple[PricedModel, ...]:
+        """The models that may be asked, by name; where that is any, those whose price is known and our own."""
+        names = settings.models or {*self._table, settings.model, settings.fallback_model} - {""}
         return tuple(PricedModel(name, self._table.get(name)) for name in sorted(names))
 
 

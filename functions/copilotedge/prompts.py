@@ -20,7 +20,7 @@ def for_turn(turn: Turn, stored: ConversationSettings, messages: Sequence[Messag
         if message.content or message.tool_calls or message.tool_call_id
     ]
     return ModelRequest(
-        model=turn.model or stored.model or settings.model,
+        model=settings.model_for(turn.model, stored.model),
         messages=(*_system(stored, question.instructions), *_merged(window(prompt, settings))),
         max_tokens=bounded(turn.max_tokens or _stored_max_tokens(stored), settings),
         temperature=turn.temperature if turn.temperature is not None else _stored_temperature(stored),
@@ -32,7 +32,7 @@ def for_question(question: Question, settings: Settings) -> ModelRequest:
     """Of a chat without a conversation."""
     system = [PromptMessage("system", question.instructions)] if question.instructions else []
     return ModelRequest(
-        model=question.model or settings.model,
+        model=settings.model_for(question.model),
         messages=(*system, *window(question.messages, settings)),
         max_tokens=bounded(question.max_tokens, settings),
         temperature=question.temperature,

@@ -75,6 +75,7 @@ def check(question: Question, settings: Settings) -> None:
         raise InvalidRequest("The last message must be the user's, and not empty.", code="invalid_message")
     if any(message.role == "tool" and not message.tool_call_id for message in question.messages):
         raise InvalidRequest("A tool's result must name its call.", code="invalid_messages")
+    check_model(question.model, settings)
     for message in question.messages:
         check_text(message, settings)
     most = settings.max_instruction_characters
@@ -87,6 +88,12 @@ def check(question: Question, settings: Settings) -> None:
         raise RequestTooLarge(
             f"A message and its instructions may take {MAX_QUESTION_BYTES} bytes together.", code="message_too_large"
         )
+
+
+def check_model(name: str, settings: Settings) -> None:
+    """Raises ``InvalidRequest`` where the deployment says which models may be named, and this one is not among them."""
+    if not settings.allows(name):
+        raise InvalidRequest("There is no such model here.", code="unknown_model")
 
 
 def check_text(message: PromptMessage, settings: Settings) -> None:

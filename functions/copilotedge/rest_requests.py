@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from copilotedge.identity import USER
 from copilotedge.listings import MAX_TITLE_CHARACTERS, one_line
 from copilotedge.models import Marks, MemberRole
+from copilotedge.questions import check_model
 from copilotedge.requests import ClientRequest, check_instructions, check_text, load, merge_context, parse
 from copilotedge.settings import Settings
 
@@ -88,6 +89,7 @@ def parse_append(body: str, settings: Settings) -> AppendRequest:
 def parse_state_update(body: str, settings: Settings) -> StateUpdate:
     request = parse(StateUpdate, load(body, settings))
     merge_context({}, request.context)
+    check_model(request.model or "", settings)
     check_instructions((request.context or {}).get("systemPrompt") or "", settings)
     return request
 

@@ -42,7 +42,7 @@ def conversation_state(
         "conversationId": known_as,
         "title": title,
         "userId": stored.user_id or None,
-        "model": stored.model or settings.model,
+        "model": settings.model_for(stored.model),
         "context": dict(stored.context),
         "messageCount": min(state.message_count, settings.max_stored_messages) if state else 0,
         "queued": state.queued if state else 0,
@@ -68,9 +68,7 @@ def listed(settings: Settings, entry: Entry) -> dict[str, Any]:
 
 
 def models(settings: Settings, prices: Prices) -> dict[str, Any]:
-    """Those whose prices are known, and the deployment's own."""
-    known = prices.models(settings.model, settings.fallback_model)
-    return {"models": [_model(model) for model in known], "default": settings.model}
+    return {"models": [_model(model) for model in prices.offered(settings)], "default": settings.model}
 
 
 def _model(model: PricedModel) -> dict[str, Any]:

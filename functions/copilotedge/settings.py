@@ -30,6 +30,7 @@ class Settings:
     token_audience: str = AUDIENCE
     model: str = "@cf/meta/llama-3.1-8b-instruct"
     fallback_model: str = ""
+    allowed_models: str = ""
     model_endpoint: str = "chat-completions"
     model_timeout_seconds: float = 30.0
     model_max_tries: int = 3
@@ -70,6 +71,24 @@ class Settings:
         """Raises ``ValueError`` naming the variable that does not parse."""
         given = {f.name: environment.get(f.name.upper(), "") for f in fields(cls)}
         return cls(**{name: _parse(name, text, getattr(cls(), name)) for name, text in given.items() if text})
+
+    @property
+    def models(self) -> frozenset[str]:
+        """That answer here, by name; none where any may be asked."""
+        allowed = frozenset(name.strip() for name in self.allowed_models.split(",")) - {""}
+        return allowed | {self.model, self.fallback_model} - {""} if allowed else allowed
+
+    def allows(self, model: str) -> bool:
+        """Whether a request or a conversation may name the model; "" names none."""
+        return not model or not self.models or model in self.models
+
+    def model_for(self, *named: str) -> str:
+        """The first that is named and allowed, else the deployment's own.
+
+        A request that names another is refused (see ``questions.check``); what was stored before the setting was
+        narrowed is passed over.
+        """
+        return next((model for model in named if model and self.allows(model)), self.model)
 
     @property
     def websocket_url(self) -> str:

@@ -102,7 +102,7 @@ class Settlement:
 
     async def _complete(self, run: Run, channel: Channel, verdict: Verdict) -> TurnEnd:
         status = _STATUS_OF.get(verdict, "incomplete")
-        model = run.model or run.turn.model or run.settings.model or self._settings.model
+        model = run.model or self._settings.model_for(run.turn.model, run.settings.model)
         calls = tuple(run.calls) if status == "complete" and run.finish_reason != "length" else ()
         usage, cost = run.charge.usage, run.charge.cost
         change, seen = await self._holding.change(

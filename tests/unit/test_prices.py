@@ -41,7 +41,7 @@ def test_parts_of_a_nanodollar_are_rounded_up():
 
 
 def test_every_published_price_is_of_a_text_model_at_cloudflare(prices):
-    models = prices.models()
+    models = prices.offered(Settings())
     assert len(models) >= 20
     assert all(model.name.startswith("@cf/") and model.price.input > 0 for model in models)
 
@@ -60,8 +60,14 @@ def test_a_table_of_ones_own_goes_over_the_published_one():
 
 
 def test_models_are_listed_by_name_with_those_that_have_no_price():
-    listed = Prices({"b": Price(Decimal(1), Decimal(2))}).models("a", "b", "")
-    assert [(model.name, model.price is None) for model in listed] == [("a", True), ("b", False)]
+    listed = Prices({"b": Price(Decimal(1), Decimal(2))}).offered(Settings(model="c", fallback_model="a"))
+    assert [(model.name, model.price is None) for model in listed] == [("a", True), ("b", False), ("c", True)]
+
+
+def test_where_the_models_are_named_no_other_is_listed():
+    table = {"b": Price(Decimal(1), Decimal(2)), "dear": Price(Decimal(100), Decimal(200))}
+    listed = Prices(table).offered(Settings(model="a", allowed_models="b,c"))
+    assert [model.name for model in listed] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

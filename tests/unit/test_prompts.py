@@ -52,6 +52,13 @@ def test_the_turn_comes_before_the_stored_settings_and_these_before_ours(turn, s
     assert (request.model, request.max_tokens, request.temperature) == expected
 
 
+def test_a_model_that_was_stored_before_it_was_forbidden_is_not_asked():
+    settings = replace(SETTINGS, allowed_models="small")
+    stored = ConversationSettings("dear")
+    assert prompts.for_turn(TURN, stored, log("Hi"), settings).model == "default"
+    assert prompts.for_turn(replace(TURN, model="small"), stored, log("Hi"), settings).model == "small"
+
+
 def test_the_stored_prompt_comes_first_and_the_requests_own_on_top():
     messages = [replace(message, instructions="Be brief") for message in log("Hi")]
     stored = ConversationSettings(context={"systemPrompt": "Be kind"})

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from copilotedge import frame_requests, ids, requests, rest_requests
+from copilotedge.copilotkit.agui_requests import parse_run, question_of
 from copilotedge.errors import InvalidRequest, RequestTooLarge
 from copilotedge.models import Marks
 from copilotedge.openai.chat_requests import parse_chat
+from copilotedge.openai.response_requests import parse_response
+from copilotedge.questions import Question
 from copilotedge.settings import Settings
 
 SETTINGS = Settings(max_message_characters=20, max_request_bytes=1_000, max_messages_per_request=3, max_nesting_depth=5)
@@ -235,6 +238,28 @@ def test_instructions_are_bounded_wherever_they_come_from():
         with pytest.raises(RequestTooLarge) as caught:
             parse(json.dumps(body), Settings())
         assert caught.value.code == "instructions_too_large"
+
+
+def test_a_model_that_the_deployment_does_not_allow_is_refused_wherever_it_is_named():
+    settings = Settings(model="own", allowed_models="small")
+    for parse, body in (
+        (parse_chat, {"messages": [USER]}),
+        (parse_response, {"input": "Hi"}),
+        (parse_properties, {}),
+        (rest_requests.parse_state_update, {}),
+    ):
+        for allowed in ("own", "small"):
+            assert parse(json.dumps(body | {"model": allowed}), settings).model == allowed
+        with pytest.raises(InvalidRequest) as caught:
+            parse(json.dumps(body | {"model": "dear"}), settings)
+        assert caught.value.code == "unknown_model"
+
+
+def parse_properties(body: str, settings: Settings) -> Question:
+    """Of a CopilotKit page, which hands them on with each run."""
+    said = {"id": "m", **USER}
+    run = parse_run({"threadId": "t", "runId": "r", "messages": [said], "forwardedProps": json.loads(body)})
+    return question_of(run, settings)
 
 
 def test_a_temperature_is_rounded_to_what_a_model_can_tell():

@@ -99,3 +99,18 @@ def test_times_are_in_milliseconds():
 
 def test_a_snapshot_reads_the_window_and_one_exchange_more():
     assert Settings(history_window_messages=8).snapshot_messages == 10
+
+
+def test_any_model_may_be_named_where_the_deployment_says_nothing():
+    settings = Settings(model="own")
+    assert settings.allows("dear")
+    assert settings.model_for("", "dear") == "dear"
+    assert settings.model_for("", "") == "own"
+
+
+def test_only_the_models_that_the_deployment_names_and_its_own_are_asked():
+    settings = Settings(model="own", fallback_model="second", allowed_models=" small , other,")
+    assert settings.models == {"own", "second", "small", "other"}
+    assert [settings.allows(name) for name in ("", "own", "second", "small", "dear")] == [True, True, True, True, False]
+    assert settings.model_for("dear", "small") == "small"
+    assert settings.model_for("dear") == "own"

@@ -25,7 +25,7 @@ async def read_model(request: Request) -> Response:
 
 def _names(request: Request) -> list[str]:
     app = application(request)
-    return [model.name for model in app.prices.models(app.settings.model, app.settings.fallback_model)]
+    return [model.name for model in app.prices.offered(app.settings)]
 
 
 routes = [Route("/v1/models", list_models), Route("/v1/models/{model:path}", read_model)]
