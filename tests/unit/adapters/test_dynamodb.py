@@ -33,6 +33,9 @@ SINGLE = Change(STATE, NEXT)
 DOUBLE = Change(STATE, NEXT, messages=(Message(1, "user", "Hi", START, "m1"),))
 RECEIPT = replace(DOUBLE, receipt=Receipt("m1", "t1", "print", STATE.epoch))
 
+A_LONG_TIME = 3_600
+"""In seconds."""
+
 
 @pytest.fixture(autouse=True)
 def two_tries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,9 +218,11 @@ def test_the_functions_that_sweep_may_delete_in_batches(role):
 
 
 @pytest.fixture
-def world(dynamodb: Any, table: str) -> World:
-    """The whole core over moto's DynamoDB."""
-    return World(store=lambda clock: DynamoDBStore(dynamodb, table, 1000, clock))
+def world(dynamodb: Any, table: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The whole core over moto's DynamoDB. No turn takes so long that somebody looks after it: requests are counted."""
+    monkeypatch.setattr("copilotedge.watching.WATCH_SECONDS", A_LONG_TIME)
+    monkeypatch.setattr("copilotedge.holding.LAG_SECONDS", A_LONG_TIME)
+    return World(store=lambda clock: DynamoDBStore(dynamodb, table, 1000, clock), lease_seconds=A_LONG_TIME)
 
 
 async def stored(world: World, count: int, text: str = "text") -> None:
