@@ -13,6 +13,10 @@ from copilotedge.models import Connection, Resume
 from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 
 LONGEST_FLUSH_SECONDS = 60.0
+CONNECTING_MS = 5_000
+"""So long after it knocked a socket that is unknown to the gateway may be one that is still being let in: it is listed
+in the table before the gateway knows that it may."""
+CONNECTING_PAUSE_SECONDS = 0.1
 MAX_BACKLOG = 1000
 """Frames that may wait for one socket; a socket further behind is left alone (it sees the hole and resumes)."""
 
@@ -41,7 +45,7 @@ class Channel:
         self._clock = clock
         self._log = log
         self._also = also
-        self._ends: dict[str, int] = {also: also_ends}
+        self._connections = {also: Connection(also, token_expires=also_ends)}
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
@@ -82,8 +86,9 @@ class Channel:
         """
         if self._early is not None:
             self._granted |= {connection.resume.nonce for connection in connections if connection.resume}
-        self._ends |= {connection.connection_id: connection.token_expires for connection in connections}
-        present = {connection.connection_id for connection in connections} | ({self._also} - {""})
+        listed = {connection.connection_id: connection for connection in connections}
+        self._connections |= listed
+        present = listed.keys() | ({self._also} - {""})
         for connection_id in sorted(present - self._outboxes.keys()):
             self._outboxes[connection_id] = outbox = _Outbox(connection_id, self)
             for data in self._early or ():
@@ -128,20 +133,23 @@ class Channel:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def post(self, connection_id: str, data: bytes) -> bool:
-        """Post one frame, if we have the word; False when the socket did not take it."""
-        if not self.may_speak():
-            return True
-        try:
-            if self._has_ended(connection_id):
-                await self._gateway.disconnect(connection_id)
-            elif await self._gateway.post(connection_id, data):
-                self.posted += 1
-                return True
-            await self._store.disconnect(self._conversation_id, connection_id)
-        except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
-            self.failures += 1
-            self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
-        return False
+        """Post one frame, as long as we have the word; False when the socket did not take it."""
+        while self.may_speak():
+            try:
+                if self._has_ended(connection_id):
+                    await self._gateway.disconnect(connection_id)
+                elif await self._gateway.post(connection_id, data):
+                    self.posted += 1
+                    return True
+                elif self._is_connecting(connection_id):
+                    await asyncio.sleep(CONNECTING_PAUSE_SECONDS)
+                    continue
+                await self._store.disconnect(self._conversation_id, connection_id)
+            except (OSError, CopilotEdgeError) as exc:  # one socket's trouble is not the turn's
+                self.failures += 1
+                self._log.error("post_failed", connection_id=connection_id, error=type(exc).__name__)
+            return False
+        return True
 
     async def _show_out(self, connection_id: str) -> None:
         try:
@@ -152,7 +160,10 @@ class Channel:
 
     def _has_ended(self, connection_id: str) -> bool:
         """Whether the token that opened this socket has expired."""
-        return 0 < self._ends.get(connection_id, 0) <= self._clock()
+        return 0 < self._connections[connection_id].token_expires <= self._clock()
+
+    def _is_connecting(self, connection_id: str) -> bool:
+        return self._clock() < self._connections[connection_id].connected_at + CONNECTING_MS
 
 
 class _Outbox:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from copilotedge import broadcast, frames
 from copilotedge.broadcast import Channel
 from copilotedge.errors import StoreUnavailable
 from copilotedge.models import Connection
-from tests.fakes import FakeClock, FakeGateway, FakeLog
+from tests.fakes import FakeClock, FakeGateway, FakeLog, until
 from tests.memory_store import MemoryStore
 
 A, B = Connection("a"), Connection("b")
@@ -136,6 +136,38 @@ async def test_a_socket_that_is_gone_is_forgotten_and_posted_to_no_more(setting)
     await channel.flush(1)
     assert await setting.store.connections("c1") == ()
     assert setting.log.lines == []
+
+
+async def test_a_socket_that_is_still_being_let_in_misses_nothing(setting, monkeypatch):
+    monkeypatch.setattr(broadcast, "CONNECTING_PAUSE_SECONDS", 0)
+    young = replace(A, connected_at=setting.clock.now)
+    await setting.store.connect("c1", young)
+    setting.gateway.gone.add("a")
+    channel = setting.channel()
+    channel.update([young, B])
+    channel.send(word(1))
+    channel.send(word(2))
+    await until(lambda: setting.told("b") == ["1", "2"])
+    assert setting.told("a") == []
+    setting.gateway.gone.clear()
+    assert await channel.flush(1)
+    assert setting.told("a") == ["1", "2"]
+    assert await setting.store.connections("c1") == (young,)
+
+
+async def test_a_socket_that_has_had_the_time_to_come_in_is_gone(setting, monkeypatch):
+    monkeypatch.setattr(broadcast, "CONNECTING_PAUSE_SECONDS", 0)
+    young = replace(A, connected_at=setting.clock.now)
+    await setting.store.connect("c1", young)
+    setting.gateway.gone.add("a")
+    channel = setting.channel()
+    channel.update([young])
+    channel.send(word(1))
+    assert not await channel.flush(0.01)
+    assert await setting.store.connections("c1") == (young,)
+    setting.clock.advance(broadcast.CONNECTING_MS)
+    assert await channel.flush(1)
+    assert await setting.store.connections("c1") == ()
 
 
 @pytest.mark.parametrize("error", [OSError("refused"), StoreUnavailable("throttled")])
