@@ -116,7 +116,9 @@ class Conversations:
         except ReceiptExists:
             outcome, change = await self._find_receipt(conversation_id, submission), None
             snapshot = Snapshot()
-        await self._revive(conversation_id, snapshot.state, change, impatient=isinstance(outcome, Repeated))
+        if isinstance(outcome, Repeated):
+            await self._see_it_claimed(conversation_id, snapshot.state)
+        await self._revive(conversation_id, snapshot.state, change)
         return replace(_submitted(conversation_id, submission, outcome, snapshot), quota=await admitted)
 
     async def wake(self, conversation_id: str, taken: Submitted, connection: Connection | None = None) -> None:
@@ -375,23 +377,36 @@ class Conversations:
             raise StoreUnavailable("This conversation is too busy.", code="conversation_busy", retry_after=1)
         return transitions.match_receipt(receipt, submission)
 
-    async def _revive(
-        self, conversation_id: str, before: State | None, change: Change | None = None, *, impatient: bool = False
-    ) -> None:
+    async def _see_it_claimed(self, conversation_id: str, seen: State | None) -> None:
+        """For a client that repeats itself: perhaps no worker could be woken, or who should have woken one has died.
+
+        The worker that was woken, if one was, is given the time to claim the turn: two would ask the model twice.
+        """
+        turn = seen.turn if seen else None
+        if turn is None or turn.holder or not turn.is_held(self._clock()):
+            return
+        await asyncio.sleep(max(0, turn.began_at + transitions.FRESH_MS - self._clock()) / 1000)
+        state = await self._store.state(conversation_id)
+        if state and state.turn and state.turn.turn_id == turn.turn_id and not state.turn.holder:
+            await self._wake_for(conversation_id, turn)
+
+    async def _revive(self, conversation_id: str, before: State | None, change: Change | None = None) -> None:
         """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal.
 
         A lease that still runs may be a dead holder's. The first to wait for such a turn (``change``) sends a standby.
-        A client that repeats itself was perhaps told that no worker could be woken: an unclaimed turn is reason enough.
         """
         state = change.state if change else before
         turn = state.turn if state else None
         if turn is None:
             return
-        if not turn.is_held(self._clock()) or (impatient and not turn.holder):
-            self._log.info("turn_revived", conversation_id=conversation_id, turn_id=turn.turn_id)
-            await self._waker.run_turn(conversation_id, turn.turn_id)
+        if not turn.is_held(self._clock()):
+            await self._wake_for(conversation_id, turn)
         elif turn.has_standby and not (before and before.turn and before.turn.has_standby):
             await self._waker.stand_by(conversation_id)
+
+    async def _wake_for(self, conversation_id: str, turn: Turn) -> None:
+        self._log.info("turn_revived", conversation_id=conversation_id, turn_id=turn.turn_id)
+        await self._waker.run_turn(conversation_id, turn.turn_id)
 
 
 def _submitted(

@@ -27,11 +27,8 @@ from copilotedge.runs import Run, TurnEnd, Verdict, run_of
 from copilotedge.settings import Settings
 from copilotedge.settling import Settlement
 from copilotedge.speech import Speech
-from copilotedge.transitions import Rules
+from copilotedge.transitions import FRESH_MS, Rules
 from copilotedge.watching import Watch
-
-FRESH_MS = 1000
-"""What was read longer ago is read again. The event is a repeated one, perhaps: the model would be asked in vain."""
 
 
 class TurnRunner:

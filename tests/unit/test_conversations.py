@@ -12,10 +12,11 @@ from copilotedge.conversations import MAX_LOST_RACES, Conversations
 from copilotedge.errors import Conflict, QueueFull, ReceiptExists, StateChanged, StoreUnavailable
 from copilotedge.histories import unknown_of
 from copilotedge.models import Change, Connection, ConversationSettings, PromptMessage, ToolCall
-from copilotedge.outcomes import Cleared
-from copilotedge.transitions import CLAIM_GRACE_MS, Submission
+from copilotedge.outcomes import Cleared, Submitted
+from copilotedge.transitions import CLAIM_GRACE_MS, FRESH_MS, Submission
 from tests.fakes import World, until
 from tests.memory_store import MemoryStore
+from tests.simulation.loop import run_virtual
 
 
 @dataclass
@@ -152,6 +153,29 @@ async def test_a_turn_that_is_looked_after_wakes_no_one():
     await world.conversations.submit("c1", message(world, holder="caller"))
     await world.conversations.page("c1", 10)
     assert world.waker.pending == []
+
+
+async def repeated(world: World, *, claimed: bool) -> Submitted:
+    """A message whose client sends it again at once, while its worker is on its way, or is not."""
+    first = await world.conversations.submit("c1", message(world))
+    again = asyncio.create_task(world.conversations.submit("c1", message(world)))
+    await asyncio.sleep(FRESH_MS / 2000)
+    if claimed:
+        await world.runner.claim("c1", "worker")
+    assert (await again).repeated
+    return first
+
+
+def test_no_second_worker_is_woken_for_a_repeated_message_before_the_first_had_time_to_come():
+    world = World()
+    run_virtual(repeated(world, claimed=True))
+    assert world.waker.pending == []
+
+
+def test_a_repeated_message_wakes_a_worker_when_none_has_come_in_time():
+    world = World()
+    first = run_virtual(repeated(world, claimed=False))
+    assert world.waker.pending == [("c1", first.turn_id, "")]
 
 
 # --- History that a client brings along --------------------------------------------------------------------------

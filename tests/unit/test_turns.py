@@ -16,6 +16,7 @@ from copilotedge.questions import Question
 from copilotedge.runs import Run
 from copilotedge.transitions import Submission
 from tests.fakes import World, until
+from tests.simulation.loop import run_virtual
 
 TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assistant", "status:complete"]
 
@@ -460,9 +461,13 @@ async def speaking(world: World, run: Run, words: int) -> Channel:
     return channel
 
 
-async def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_something(
+def test_sockets_that_take_their_time_are_waited_for_as_long_as_they_take_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    run_virtual(tell_slow_sockets(monkeypatch))
+
+
+async def tell_slow_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(lease_seconds=0.4)
     run = await announcing(world)
     post, began = world.gateway.post, asyncio.get_running_loop().time()

@@ -33,10 +33,11 @@ from copilotedge.transitions.intake import (
 )
 from copilotedge.transitions.leases import claim, follow, hand_over, note_listener, renew, request_cancel, wait_for
 from copilotedge.transitions.lives import clear, delete, share, store_settings
-from copilotedge.transitions.steps import CLAIM_GRACE_MS, LIST_EVERY_MS, Rules, new_id
+from copilotedge.transitions.steps import CLAIM_GRACE_MS, FRESH_MS, LIST_EVERY_MS, Rules, new_id
 
 __all__ = [
     "CLAIM_GRACE_MS",
+    "FRESH_MS",
     "LIST_EVERY_MS",
     "Began",
     "Queued",

@@ -12,6 +12,11 @@ from copilotedge.values import dataclass
 CLAIM_GRACE_MS = 10_000
 """How long a fresh turn may wait for the worker that was woken for it; past it anyone may wake another."""
 
+FRESH_MS = 1_000
+"""How long a turn's beginning is news. Its worker believes it and asks the model before it has claimed the turn, and no
+other is woken beside it, whose claim would make that call one in vain. Later on it reads first: the event may be an old
+one that comes again."""
+
 MOST_TELLING_MS = 8_000
 """The lease of who has only to tell how its turn ended. If it dies meanwhile, others wait so long."""
 
