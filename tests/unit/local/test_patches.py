@@ -3,6 +3,8 @@
 import inspect
 import json
 import queue
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -221,9 +223,21 @@ def test_unpatched_a_silent_invocation_waits_for_its_log() -> None:
     assert duration_of_drain(silence(), lambda_runtime.Worker._drain_stderr_bounded) > 0.045
 
 
-def test_patched_it_hardly_waits() -> None:
-    patched = patches.short_log_wait(lambda_runtime.Worker._drain_stderr_bounded)
-    assert duration_of_drain(silence(), patched) < 0.045
+def test_patched_a_function_marks_the_end_of_an_invocations_log(tmp_path: Path) -> None:
+    (tmp_path / "answers.py").write_text("def handle(event, context):\n    print(event)\n    return 1 / event\n")
+    init = {"code_dir": str(tmp_path), "module": "answers", "handler": "handle"}
+    said = "".join(json.dumps(line) + "\n" for line in (init, {"event": 2}, {"event": 0}))
+    program = patches.marking_the_end(lambda_runtime._PYTHON_WORKER_SCRIPT)
+    run = subprocess.run([sys.executable, "-c", program], input=said, capture_output=True, text=True, check=True)
+    assert [json.loads(line)["status"] for line in run.stdout.splitlines()] == ["ready", "ok", "error"]
+    assert run.stderr.splitlines() == ["2", patches.END_OF_LOG, "0", patches.END_OF_LOG]
+
+
+def test_patched_an_invocation_has_its_own_log() -> None:
+    worker = silence()
+    for line in ("one", "two", patches.END_OF_LOG, patches.END_OF_LOG, "three", patches.END_OF_LOG):
+        worker._stderr_queue.put(line)
+    assert [patches.up_to_the_mark(worker) for _ in range(3)] == ["one\ntwo", "", "three"]
 
 
 def test_unpatched_a_restart_keeps_the_position_in_a_stream_that_it_does_not_keep() -> None:
