@@ -213,6 +213,11 @@ class Rest:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def is_at_rest(self, conversation_id: str) -> bool:
+        """Nobody speaks and nothing waits. A clear that is being told is no turn, but what waits begins at its end."""
+        waiting = self.client.get(f"conversation/{conversation_id}/state").json()["queued"]
+        return not waiting and self.history(conversation_id, "?limit=1")["turn"] is None
+
     def whole_log(self, conversation_id: str) -> list[Entry]:
         """Every message with its metadata, page by page."""
         entries: list[Entry] = []

@@ -5,13 +5,20 @@ uses the stack, for there is one a session, and what looks at it last has to hav
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
+import hypothesis
 import pytest
 
 from tests.stack import BUILD, forget_scripts, stack
 
 __all__ = ["forget_scripts", "stack"]
+
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # a busy machine stands still now and then
+hypothesis.settings.load_profile("untimed")
 
 LAST = "test_logs_and_policies.py"
 """Looks at everything that the functions have logged and done in this session."""
@@ -34,13 +41,17 @@ def is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-@pytest.fixture(autouse=True)
-def company(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keeps the other half from running a test beside one that is marked ``alone``."""
-    if not request.config.getoption("half"):
-        yield
-        return
-    kind = fcntl.LOCK_EX if is_alone(request.node) else fcntl.LOCK_SH
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keeps the other half from running a test, or making what it needs, beside one that is marked ``alone``."""
+    if not item.config.getoption("half"):
+        return (yield)
+    with company(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH):
+        return (yield)
+
+
+@contextmanager
+def company(kind: int) -> Iterator[None]:
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "door").open("w") as door, (BUILD / "room").open("w") as room:
         fcntl.flock(door, kind)  # who waits for the room to be empty lets nobody else in

@@ -224,6 +224,8 @@ class PageBackend:
 
     def _take(self, socket: ServerConnection, frame: Frame) -> None:
         with self._changed:
+            if socket not in self._sockets:  # it was cut, and what it had sent is lost with it
+                return
             self.received.append(frame)
             metadata = frame.get("metadata", {})
             match frame["type"], frame["content"]:

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from local.stack import Stack
 from tests.e2e.chat_page import CHROMIUM_OPTIONS, PHONE, ChatPage
 from tests.scripted_model import Reply, Request, ScriptedModel
-from tests.stack import BUILD, DeployedStack
+from tests.stack import BUILD, DeployedStack, own_ports
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 DESKTOP = {"viewport": {"width": 1280, "height": 832}, "device_scale_factor": 1.5}
@@ -153,7 +153,7 @@ def main() -> None:
     expect.set_options(timeout=PATIENCE)
     with tempfile.TemporaryDirectory() as directory, ScriptedModel() as model, sync_playwright() as playwright:
         model.default = answer
-        local = Stack(Path(directory), build=BUILD, preferred_ports={})
+        local = Stack(Path(directory), build=BUILD, preferred_ports=own_ports())
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM_OPTIONS))
         try:
             stack = DeployedStack(local, model)

@@ -13,6 +13,7 @@ import fcntl
 import functools
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -42,6 +43,8 @@ UNLIMITED = {"RateLimitPerMinute": "1000000", "MaxSocketsPerUser": "0", "MaxSock
 """Crowds are let in; the tests of limits set some."""
 QUIET = {"AutomaticTitles": "false"}
 """The model is asked nothing but what a test asks; the tests of titles have it otherwise."""
+PATIENT = {"ModelTimeoutSeconds": "120"}
+"""A model that a test holds may be held for as long as the test takes on a slow machine."""
 TOKEN_SECONDS = 86_400
 FUNCTIONS = ("http-api", "websocket-api", "turn-worker", "authorizer", "janitor", STREAM_API)
 BUILD = LOCAL / "test-build"  # kept between sessions, so that only what changed is built again
@@ -70,7 +73,7 @@ class DeployedStack:
         options = Options(
             workers_ai_base_url=self.model.base_url,
             cloudflare_api_token=MODEL_API_TOKEN,
-            parameters=UNLIMITED | QUIET | parameters,
+            parameters=UNLIMITED | QUIET | PATIENT | parameters,
         )
         with sole_builder():
             return self.local.up(options)
@@ -199,6 +202,12 @@ class DeployedStack:
         return (configuration["State"], configuration["LastUpdateStatus"]) == ("Active", "Successful")
 
 
+def own_ports() -> dict[str, int]:
+    """Ports that the system gives nobody by itself: a server that is down for a moment finds its own free again."""
+    first = random.randrange(20_000, 30_000, 10)
+    return {"aws": first, "model": first + 1, STREAM_API: first + 2}
+
+
 @contextlib.contextmanager
 def sole_builder() -> Iterator[None]:
     """Keeps two sessions in one checkout from building into `BUILD` at the same time."""
@@ -250,7 +259,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 60, 
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
     """The stack that all tests of a session share."""
     directory = tmp_path_factory.mktemp("stack")
-    local = Stack(directory, build=BUILD, preferred_ports={}, emulator="tests.auditing_emulator")
+    local = Stack(directory, build=BUILD, preferred_ports=own_ports(), emulator="tests.auditing_emulator")
     with ScriptedModel() as model:
         try:
             yield DeployedStack(local, model)

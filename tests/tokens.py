@@ -75,6 +75,7 @@ def jwk(key: Any, key_id: str | None = None, **members: Any) -> dict[str, Any]:
     return found | ({"kid": key_id} if key_id else {}) | members
 
 
+LATER = int(time.time()) + 10 * 365 * 86_400
 BAD_CLAIMS = {
     "wrong audience": ({"aud": "other"}, "token_invalid"),
     "audience as a part": ({"aud": AUDIENCE + "x"}, "token_invalid"),
@@ -92,8 +93,8 @@ BAD_CLAIMS = {
     "end beyond all dates": ({"exp": 10**300}, "token_invalid"),
     "infinite": ({"exp": float("inf")}, "token_invalid"),
     "no number": ({"exp": float("nan")}, "token_invalid"),
-    "not yet": ({"nbf": int(time.time()) + 3600}, "token_not_yet_valid"),
-    "issued in the future": ({"iat": int(time.time()) + 3600}, "token_not_yet_valid"),
+    "not yet": ({"nbf": LATER}, "token_not_yet_valid"),
+    "issued in the future": ({"iat": LATER}, "token_not_yet_valid"),
     "not before words": ({"nbf": "now"}, "token_invalid"),
     "no user": ({"sub": None}, "token_invalid"),
     "empty user": ({"sub": ""}, "token_invalid"),

@@ -18,12 +18,14 @@ import yaml
 from local.endpoints import Endpoints
 from local.options import Options
 from local.stack import Stack
-from tests.stack import BUILD, DeployedStack, sole_builder, wait_until, worker_processes
+from tests.stack import BUILD, DeployedStack, own_ports, sole_builder, wait_until, worker_processes
 
 LAMBDA_BRINGS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 STARTED_BY = {"stream_api.sh": "stream_api.app"}
 SETTINGS = {"AWS_DEFAULT_REGION": "us-east-1", "TOKEN_ISSUER": "somebody", "WEBSOCKET_ENDPOINT": "http://127.0.0.1:9"}
 """Without which no function starts: it makes its clients at once."""
+BRIEF = {"MaxAnswerTokens": "16"}
+"""An answer of the small model that a REST caller need not wait for on a busy machine."""
 NO_MODEL = "http://127.0.0.1:9/nobody"  # port 9 discards: no test here asks the model
 
 
@@ -46,7 +48,7 @@ def test_the_endpoints_file_names_every_way_in(stack: DeployedStack) -> None:
 
 def test_a_browser_of_another_origin_may_call_the_api(stack: DeployedStack) -> None:
     headers = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
-    response = httpx.options(stack.http_url + "/api/copilotedge", headers=headers)
+    response = httpx.options(stack.http_url + "/api/copilotedge", headers=headers, timeout=60)
     assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (204, "*")
 
 
@@ -100,14 +102,14 @@ def import_alone(handler: str, path: list[Path]) -> None:
 @pytest.fixture
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, with the real small model, to be started and ended as it likes."""
-    stack = Stack(tmp_path, build=BUILD, preferred_ports={})
+    stack = Stack(tmp_path, build=BUILD, preferred_ports=own_ports())
     yield stack
     stack.down()
 
 
 def up(stack: Stack) -> Endpoints:
     with sole_builder():
-        return stack.up(Options())
+        return stack.up(Options(parameters=BRIEF))
 
 
 def test_a_conversation_with_the_small_model_survives_down_and_up(own_stack: Stack) -> None:

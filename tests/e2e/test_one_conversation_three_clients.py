@@ -59,6 +59,7 @@ def test_three_clients_in_turn_see_all_messages_in_one_order(
         for text in (f"From {client}", f"You said: From {client}")
     ]
     copilot.expect_messages(*everything)
+    copilot.expect_idle()
     page.expect_messages(*everything)
     items = openai.conversations.items.list(conversation, order="asc", limit=100)
     assert [part.text for item in items for part in item.content] == everything

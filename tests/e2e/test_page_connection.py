@@ -75,8 +75,8 @@ def test_what_was_not_sent_survives_a_reload(chat: ChatPage, backend: PageBacken
     chat.send("sent")
     chat.field.fill("unfinished")
     expect(chat.own).to_be_visible()
-    backend.refusing = False
     backend.model_says = lambda _: ["Hi"]
+    backend.refusing = False
     chat.reload()
     chat.expect_messages("sent", "Hi")
     expect(chat.field).to_have_value("unfinished")

@@ -204,6 +204,7 @@ def test_tabs_of_one_user_show_the_same_list(listed: ChatPage, context: BrowserC
     other = ChatPage(context.new_page(), backend.page_url, TOKEN)
     other.open("robots")
     other.expect_titles("Weekly menu", "This one", "Names for a robot", "Untitled")
+    backend.wait_until(lambda: "conversation/robots/state" in backend.shelf.paths)  # the last that it asks for
     asked = len(backend.shelf.asked)
     listed.choose("Weekly menu", "Unpin")
     listed.choose("Untitled", "Delete")

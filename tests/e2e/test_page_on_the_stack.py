@@ -88,6 +88,7 @@ def test_the_settings_of_a_conversation_shape_its_next_answer(page_on_stack: Cha
 def test_a_conversation_is_exported(page_on_stack: ChatPage) -> None:
     page_on_stack.send("Hello")
     page_on_stack.expect_messages("Hello", "You said: Hello")
+    expect(page_on_stack.answers.last).to_have_attribute("data-state", "complete")
     page_on_stack.button("Settings").click()
     with page_on_stack.page.expect_download() as download:
         page_on_stack.button("Export Markdown").click()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.page_backend import TOKEN, PageBackend, token_of
@@ -128,10 +128,20 @@ def test_a_refused_handshake_is_not_repeated_for_ever(context: BrowserContext, b
     chat = ChatPage(context.new_page(), backend.page_url, TOKEN)
     chat.page.clock.install()
     chat.open("test-conversation")
+    readings: list[Route] = []
+
+    def hold(reading: Route) -> None:
+        """Its refusal would end the trying."""
+        readings.append(reading)
+
+    chat.page.route("**/messages*", hold)
     backend.expire(told=False)
     chat.page.clock.run_for(2_000)  # reconnects, and is refused
     backend.wait_until(lambda: len(backend.credentials_of("live")) == 2)
     expect(chat.page.get_by_role("status").filter(has_text="Reconnecting")).to_be_visible()
+    chat.page.unroute_all()
+    for reading in readings:
+        reading.continue_()
     chat.page.clock.run_for(5_000)
     expect_to_be_asked(chat, "The server did not accept the access token.")
     asked = len(backend.credentials)

@@ -240,7 +240,7 @@ def test_two_clears_and_a_message_at_once_leave_the_message_or_nothing(stack: De
         for socket in sockets[:2]:
             socket.receive_until(is_system("history_cleared"), seconds=60)
         sockets[2].drain()
-        wait_until(lambda: rest.history(conversation)["turn"] is None, "the turn's end", timeout=60)
+        wait_until(lambda: rest.is_at_rest(conversation), "the answer, or nothing to answer", timeout=60)
         assert rest.log(conversation) in ([], [("user", "After"), ("assistant", "You said: After")])
         for socket in sockets:
             socket.drain()

@@ -20,7 +20,7 @@ TURN = ["chat:user", "status:thinking", "status:streaming", "delta", "chat:assis
 @pytest.fixture(scope="module")
 def quick(stack: DeployedStack) -> Iterator[DeployedStack]:
     """Leases of 2 s, so that a dead holder is soon replaced."""
-    with stack.settings("turn-worker", "http-api", "websocket-api", LEASE_SECONDS="2"):
+    with stack.settings("turn-worker", "http-api", "websocket-api", LEASE_SECONDS="3"):
         yield stack
 
 

@@ -45,7 +45,7 @@ def trying_once(impatient: DeployedStack) -> Iterator[DeployedStack]:
     ids=["cut", "stall", "error", "bad JSON", "no end", "tiny pieces", "repeats", "odd text", "not streamed", "empty"],
 )
 def test_whatever_a_model_says_is_kept_and_the_next_message_answered(impatient: DeployedStack, reply, text, status):
-    impatient.model.when_asked("Tell me", reply)
+    impatient.model.when(lambda asked: reply if asked.last_user_message == "Tell me a story" else None)
     conversation = new_conversation("model")
     with impatient.socket(conversation) as socket, impatient.rest() as rest:
         socket.say("Tell me a story", id="m-1")

@@ -12,15 +12,15 @@ from tests.clients import is_status, new_conversation
 from tests.faults.stories import STORY, TEXT, held_after, wait_for_words
 from tests.history import check
 from tests.scripted_model import Reply, ScriptedModel
-from tests.stack import BUILD, DeployedStack, sole_builder
+from tests.stack import BUILD, DeployedStack, own_ports, sole_builder
 
-LEASE = "2"
+LEASE = "3"
 
 
 @pytest.fixture(scope="module")
 def stack_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedStack]:
     """With leases of 2 s, so that a dead holder is soon replaced."""
-    local = Stack(tmp_path_factory.mktemp("restarted"), build=BUILD, preferred_ports={})
+    local = Stack(tmp_path_factory.mktemp("restarted"), build=BUILD, preferred_ports=own_ports())
     with ScriptedModel() as model:
         try:
             yield DeployedStack(local, model, LeaseSeconds=LEASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -138,7 +139,8 @@ def listen(session: Session, socket: Socket, frames: int) -> bool:
 def test_who_comes_back_while_the_answer_is_written_hears_its_rest_without_a_hole_or_a_repeat(
     stack: DeployedStack, seed: int
 ):
-    stack.model.script(Reply(chunks=STORY, delay_between=0.05))
+    gate = threading.Event()
+    stack.model.script(Reply(chunks=STORY, delay_between=0.05, gate=gate, gate_after=len(STORY) - 20))
     conversation, reader = new_conversation("resume"), Reader()
     with stack.socket(conversation) as socket:
         socket.say("Tell me a story")
@@ -147,6 +149,9 @@ def test_who_comes_back_while_the_answer_is_written_hears_its_rest_without_a_hol
         socket.cut()
     with stack.socket(conversation) as socket:
         reader.resume(socket)
+        for frame in socket.receive_until(is_system("resumed"), seconds=60):
+            reader.take(frame)
+        gate.set()
         for frame in socket.receive_turn(60):
             reader.take(frame)
     assert reader.text == "".join(STORY) == reader.answers[reader.turn_id]
@@ -197,7 +202,7 @@ def test_a_client_that_resumes_over_and_over_does_not_keep_the_answer_from_its_e
     stack.model.script(Reply(chunks=STORY[:20], delay_between=0.05))
     conversation = new_conversation("resume")
     with (
-        stack.settings("turn-worker", LEASE_SECONDS="3"),
+        stack.settings("turn-worker", LEASE_SECONDS="8"),
         stack.socket(conversation) as socket,
         stack.socket(conversation) as eager,
     ):

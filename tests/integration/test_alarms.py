@@ -65,13 +65,13 @@ class Trouble:
 def trouble(stack: DeployedStack) -> Trouble:
     """All of it, most at the same time."""
     seen = Trouble(time.time())
-    break_functions(stack)
     stack.invoke("turn-worker", {"action": "nothing that there is"}, wait=False)
     shut_out(stack)
     remove_late(stack)
     ask_slow_failing_and_dying(stack, seen)
     seen.refused = refused_handshake(stack)
     seen.dead_letters = take_dead_letters(stack)
+    break_functions(stack)  # at last: their alarms look back a minute
     lines = [line for function in FUNCTIONS for line in stack.logs(function)]
     embedded_metrics.publish(stack.client("cloudwatch"), lines, seen.since)
     return seen
@@ -121,7 +121,7 @@ def ask_slow_failing_and_dying(stack: DeployedStack, seen: Trouble) -> None:
     """A dear model that takes its time, fails, and whose worker is killed in the middle of three stories."""
     stack.model.when_asked("Take your time", *[Reply("At last.", delay_before=SLOW_SECONDS)] * 2)
     stack.model.when_asked("Please fail", *[Reply(status=500)] * 100)
-    changes = {"LEASE_SECONDS": "2", "PRICE_TABLE": json.dumps(DEAR)}
+    changes = {"LEASE_SECONDS": "5", "PRICE_TABLE": json.dumps(DEAR)}
     changed = stack.settings("turn-worker", "http-api", "websocket-api", **changes)
     with changed, ExitStack() as opened, ThreadPoolExecutor(8) as pool:
         rest = opened.enter_context(stack.rest())
@@ -137,10 +137,10 @@ def ask_slow_failing_and_dying(stack: DeployedStack, seen: Trouble) -> None:
 
 def tell_stories_and_die(stack: DeployedStack) -> list[str]:
     """What the clients of three conversations heard in the end, whose worker died under all of them at once."""
-    stack.model.when_asked("Tell me", *[held_after(3)] * 3, *[Reply(chunks=STORY)] * 30)
     sockets = [stack.socket(new_conversation("dying")) for _ in range(3)]
-    for socket in sockets:
-        socket.say("Tell me a story")
+    for number, socket in enumerate(sockets):
+        stack.model.when_asked(f"Tell me story {number}", held_after(3), *[Reply(chunks=STORY)] * 10)
+        socket.say(f"Tell me story {number}")
     for socket in sockets:
         wait_for_words(stack, socket, 3)
     assert stack.kill("turn-worker") > 0

@@ -29,8 +29,8 @@ def test_a_message_over_a_socket_is_followed_to_the_model_and_back(stack: Deploy
     (asked,) = stack.model.requests
     assert asked.headers["x-correlation-id"] == turn_id
     assert asked.headers["traceparent"] == f"00-{turn_id}-{turn_id[:16]}-00"
-    wait_until(lambda: messages(stack, "turn-worker", turn_id), "the worker's lines")
-    assert set(messages(stack, "turn-worker", turn_id)) >= MESSAGES_OF_A_TURN
+    wait_until(lambda: set(messages(stack, "turn-worker", turn_id)) >= MESSAGES_OF_A_TURN, "the worker's lines")
+    wait_until(lambda: messages(stack, "websocket-api", turn_id), "the line of the message")
     assert messages(stack, "websocket-api", turn_id) == ["socket_event"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.clients import new_conversation
-from tests.stack import DeployedStack
+from tests.stack import DeployedStack, wait_until
 
 COST_USD = 0.000006955
 """Of the scripted model's 10 and 5 tokens, at the default model's price."""
@@ -93,11 +93,14 @@ def test_the_models_are_listed_with_their_prices(stack: DeployedStack):
 def test_turns_are_logged_with_their_cost_and_counted_for_cloudwatch(stack: DeployedStack):
     with stack.settings("turn-worker", STACK_NAME="counted"), stack.socket(new_conversation()) as socket:
         socket.ask("Hello")
-    logged = lines(stack, "turn-worker")
-    counted = [line for line in logged if line.get("stack") == "counted"]
-    assert [line["CostUsd"] for line in counted if "CostUsd" in line] == [[COST_USD]]
-    assert [line["verdict"] for line in counted if "Turns" in line] == ["answered"]
-    ended = [line for line in logged if line.get("message") == "turn_ended"]
+
+    def counted() -> list[dict[str, Any]]:
+        return [line for line in lines(stack, "turn-worker") if line.get("stack") == "counted"]
+
+    wait_until(lambda: any("Turns" in line for line in counted()), "the end of the worker's invocation")
+    assert [line["CostUsd"] for line in counted() if "CostUsd" in line] == [[COST_USD]]
+    assert [line["verdict"] for line in counted() if "Turns" in line] == ["answered"]
+    ended = [line for line in lines(stack, "turn-worker") if line.get("message") == "turn_ended"]
     assert (ended[-1]["tokens"], ended[-1]["cost_usd"]) == (15, COST_USD)
 
 

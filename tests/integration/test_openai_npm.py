@@ -45,7 +45,7 @@ def test_a_chat(check: Check):
 
 
 def test_chunks_arrive_while_the_model_is_still_generating(stack: DeployedStack, check: Check):
-    stack.model.script(Reply(chunks=WORDS, delay_between=0.05))
+    stack.model.script(Reply(chunks=WORDS, delay_between=0.15))
     arrived = check("stream")
     [request] = stack.model.wait_for_outcomes(1)
     assert "".join(text for _, text in arrived) == STORY

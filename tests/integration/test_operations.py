@@ -96,13 +96,17 @@ def test_new_settings_alone_are_a_release_that_a_rollback_takes_back(
     stack: DeployedStack, capsys: pytest.CaptureFixture[str]
 ):
     deploy_parameters(stack, PageNotice="Summer is here", Release="summer")
-    assert "Summer is here" in httpx.get(stack.http_url + "/").text
+    assert "Summer is here" in page_of(stack)
     assert operate(stack, "rollback") == 0
     assert "(summer) -> " in capsys.readouterr().out
-    assert "Summer is here" not in httpx.get(stack.http_url + "/").text
+    assert "Summer is here" not in page_of(stack)
     with stack.socket(new_conversation()) as socket:
         assert socket.ask("Hello?") == "You said: Hello?"
     deploy_parameters(stack, PageNotice="", Release="autumn")
+
+
+def page_of(stack: DeployedStack) -> str:
+    return httpx.get(stack.http_url + "/", timeout=60).text
 
 
 def deploy_parameters(stack: DeployedStack, **parameters: str) -> None:

@@ -85,6 +85,7 @@ def test_a_body_that_is_too_long_is_refused_before_its_end(stack: DeployedStack)
 def test_a_request_is_one_line_in_the_log(stack: DeployedStack):
     with stack.stream() as client:
         client.get("nowhere/of-alice?token=secret")
+    wait_until(lambda: json.loads(stack.logs("stream-api")[-1]).get("status") == 404, "the line of the request")
     entry = json.loads(stack.logs("stream-api")[-1])
     assert (entry["message"], entry["method"], entry["route"], entry["status"]) == ("request", "GET", "/...", 404)
 

@@ -97,16 +97,19 @@ def test_messages_sent_during_a_turn_wait_and_are_answered_in_order(stack: Deplo
 
 
 def test_a_client_that_comes_back_gets_what_it_missed_and_the_live_rest(stack: DeployedStack):
-    chunks = [f"word{n} " for n in range(60)]
-    stack.model.script(Reply(chunks=chunks, delay_between=0.05))
+    chunks, gate = [f"word{n} " for n in range(60)], threading.Event()
+    stack.model.script(Reply(chunks=chunks, delay_between=0.02, gate=gate, gate_after=30))
     conversation = new_conversation()
     with stack.socket(conversation) as socket:
         socket.say("Tell me a story")
         before = socket.receive_until(is_delta)
     turn_id = before[-1]["metadata"]["turnId"]
+    stack.model.wait_until(lambda requests: requests[0].chunks_sent == 30)
     with stack.socket(conversation) as socket:
         socket.command("resume", afterSeq=1, turnId=turn_id, offset=len(text_of(before)))
-        after = socket.receive_turn()
+        after = socket.receive_until(is_system("resumed"))
+        gate.set()
+        after += socket.receive_turn()
     assert text_of(before) + text_of(after) == "".join(chunks)
 
 
@@ -127,6 +130,7 @@ def test_a_refused_connection_to_the_model_is_told_and_heals(stack: DeployedStac
     ):
         socket.say("Hello")
         assert kinds(socket.receive_turn())[-2:] == ["error:model_unavailable", "status:failed"]
+        wait_until(lambda: not has_turn(stack, conversation), "the worker with that address to let go")
     with stack.socket(conversation) as socket:
         assert socket.ask("Again") == "You said: Hello\n\nAgain"
 
@@ -169,6 +173,12 @@ def test_a_socket_that_leaves_is_forgotten(stack: DeployedStack):
     with stack.socket(conversation):
         assert len(rows(stack, conversation)) == 1
     wait_until(lambda: not rows(stack, conversation), "the row to go")
+
+
+def has_turn(stack: DeployedStack, conversation: str) -> bool:
+    """Whether somebody holds the conversation, be it only to tell of the last turn's end."""
+    place = {"pk": {"S": f"CONV#{key_of(conversation)}"}, "sk": {"S": "STATE"}}
+    return "turn" in stack.client("dynamodb").get_item(TableName=stack.table_name, Key=place)["Item"]
 
 
 def rows(stack: DeployedStack, conversation: str) -> set[str]:

@@ -17,7 +17,7 @@ from tests.stack import DeployedStack
 SEED = 4
 CASES = 100
 """Of each operation, after those that cover its parameters one by one; about 1,900 requests in all."""
-SECONDS = 500
+SECONDS = 1500
 NOT_CHECKED = (
     "positive_data_acceptance",  # what is well-formed may still be refused, for instance before together with after
     "use_after_free",  # an id that is not in use, be it deleted or not, is an empty conversation

@@ -129,7 +129,7 @@ def test_five_thousand_frames_break_nothing_and_leave_nothing_that_should_not_be
         assert len(sent) >= FRAMES
         for socket in sockets:
             socket.drain()
-        wait_until(lambda: rest.history(conversation, "?limit=1")["turn"] is None, "rest", timeout=60, pause=0.2)
+        wait_until(lambda: rest.is_at_rest(conversation), "rest", timeout=60, pause=0.2)
         state = rest.client.get(f"conversation/{conversation}/state").json()
         log = rest.whole_log(conversation)
         stored = rows(stack, conversation)

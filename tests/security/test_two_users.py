@@ -199,6 +199,7 @@ def test_every_frame_is_answered_for_anothers_conversation_as_for_one_that_does_
         assert [frame["content"] for frame in hers.socket.frames] == ["pong"]
 
 
+@pytest.mark.alone
 def test_the_same_work_is_done_for_anothers_conversation_as_for_one_that_does_not_exist(stack: DeployedStack):
     """So no clock tells the one from the other. (Turns look around while they run, so theirs is not counted.)"""
     with busy(stack) as hers:

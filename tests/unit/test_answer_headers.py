@@ -49,4 +49,4 @@ async def test_an_answer_that_is_still_coming_tells_what_is_known():
 
     answering = Answering(work, turn_id="t-1", created_at=0, quota=QUOTA, cache="HIT")
     assert answer_headers.of_answering(answering) == QUOTA_HEADERS | {"x-cache": "HIT"}
-    await asyncio.wait_for(answering.finished(), 1)
+    await asyncio.wait_for(answering.finished(), 30)

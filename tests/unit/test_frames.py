@@ -145,7 +145,7 @@ def test_each_part_of_a_long_delta_tells_its_own_offset_in_characters(text):
         assert text[start : start + len(part["content"])] == part["content"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text(max_size=50), st.integers(1, 6_000))
 def test_any_text_comes_through_whole(text, times):
     parts = encoded(frames.delta(TURN, 0, 0, text * times))

@@ -272,7 +272,17 @@ async def test_one_that_sockets_hear_costs_another_to_let_go_when_they_have_hear
     assert requests == {"Query": 1, "TransactWriteItems": 2, "PutItem": 1}
 
 
-async def test_the_first_turn_also_looks_at_the_sockets_for_there_was_no_state_to_vouch_for_them(world, requests):
+async def test_the_first_turn_also_looks_at_the_sockets_for_there_was_no_state_to_vouch_for_them(
+    world, requests, monkeypatch
+):
+    found, meet = asyncio.Event(), world.holding.meet
+
+    async def met(*arguments: Any) -> None:
+        await meet(*arguments)
+        found.set()
+
+    monkeypatch.setattr(world.holding, "meet", met)
+    world.model.scripts.append([found, "Hello"])  # an answer that is there sooner ends the looking, which begins again
     await ask_alone(world, requests)
     assert requests == {"Query": 2, "TransactWriteItems": 2}
 

@@ -608,7 +608,7 @@ async def test_a_reset_after_the_first_token_interrupts(server, connect):
 
 
 async def test_a_stall_interrupts(server, connect):
-    server.script(Reply("one two", stall_after=1))
+    server.script(*[Reply("one two", stall_after=1)] * 3)  # where even the first word takes too long it asks again
     with pytest.raises(ModelInterrupted):
         await ask(connect(timeout_seconds=0.3))
 

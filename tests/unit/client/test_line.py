@@ -236,7 +236,7 @@ async def test_a_socket_that_was_good_for_something_is_replaced_at_once(monkeypa
 
 
 async def test_a_token_may_take_its_time():
-    async with line_with(Pace(idle=0.05, connecting=0.5, life=0.01)) as (server, listener, _):
-        listener.thinks = 0.6
+    async with line_with(Pace(idle=0.05, connecting=1.5, life=0.01)) as (server, listener, _):
+        listener.thinks = 1.6
         await until(server, lambda: server.sockets == 2)
         assert listener.asked[:2] == [0, 0]

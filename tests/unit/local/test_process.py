@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -72,8 +73,9 @@ def wait_for_end(pid: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         os.kill(pid, 0)
-        if Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-            raise ProcessLookupError  # dead; its new parent has not looked yet
+        with contextlib.suppress(FileNotFoundError):
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                raise ProcessLookupError  # dead; its new parent has not looked yet
         time.sleep(0.01)
 
 
@@ -115,7 +117,7 @@ def test_a_command_that_is_interrupted_while_it_is_started_is_not_left_behind(
     def interrupted_start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         child: subprocess.Popen[str] = start(*arguments, **options)
         children.append(child)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread, which may have others beside it
         return child
 
     before = signal.signal(signal.SIGINT, interrupt)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
@@ -155,7 +155,6 @@ def test_who_saw_an_attempt_that_died_gets_the_next_one_whole(first, second):
     assert text_of(rest) == text
 
 
-@settings(deadline=None)  # the first time, the client makes its types
 @given(TEXTS, st.sampled_from([(), CALLS]))
 def test_the_official_client_understands_every_event(texts, calls):
     state = ResponseStreamState(input_tools=[], text_format=omit)

@@ -39,7 +39,7 @@ async def test_our_own_budget_counts_where_lambda_gives_more(seconds):
 
 
 async def test_lambda_ends_it_sooner_with_a_margin(seconds):
-    assert 44 < await seconds(json.dumps({"deadline": now() + 60_000})) <= 45
+    assert 35 < await seconds(json.dumps({"deadline": now() + 60_000})) <= 45
 
 
 async def test_who_hears_nothing_till_then_is_answered_before_openais_clients_give_up(seconds):
@@ -51,7 +51,7 @@ async def test_who_hears_nothing_till_then_is_answered_before_openais_clients_gi
 async def test_with_the_callers_token_it_is_over(seconds, entrance, ends_in, kind):
     entrance.tokens = FakeTokens(expires_at=now() + ends_in)
     context = json.dumps({"deadline": now() + 75_000})
-    assert ends_in / 1000 - 1 < await seconds(context, kind) <= ends_in / 1000
+    assert ends_in / 1000 - 10 < await seconds(context, kind) <= ends_in / 1000
 
 
 @pytest.mark.parametrize("context", ["", "{}", "[]", "null", "no JSON", '{"deadline": "soon"}', "[" * 9000])
