@@ -190,7 +190,7 @@ def read_messages(conversation_id: str) -> Response[Any]:
     if before and after >= 0:
         raise InvalidRequest("Give before or after, not both.", code="invalid_parameter")
     found = app.run(app.conversations.page(conversation_id, limit, before, after if after >= 0 else None))
-    return _json(200, rest_shapes.history(known_as, found))
+    return _json(200, rest_shapes.history(known_as, found, forward=after >= 0))
 
 
 @routes.post("/conversation/<conversation_id>/messages")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from copilotedge import correlation
@@ -41,7 +42,6 @@ def _serve(app: Application, event: dict[str, Any]) -> str:
     """The code of what was wrong with a frame, or an empty string. Raises what is wrong with a handshake."""
     request = event["requestContext"]
     said, route = request.get("authorizer") or {}, request["routeKey"]
-    connected_at = int(request.get("connectedAt") or 0)
     if route == "$disconnect":
         return _disconnect(app, said, request["connectionId"])
     try:
@@ -53,9 +53,9 @@ def _serve(app: Application, event: dict[str, Any]) -> str:
     if not app.settings.enable_conversations:
         raise Forbidden("Conversations are not enabled.", code="conversations_disabled")
     key = address_of(who.user, said.get("conversationId") or "").key
-    connection = Connection(request["connectionId"], who.user, connected_at, token_expires=who.expires_at)
+    connection = Connection(request["connectionId"], who.user, token_expires=who.expires_at)
     if route == "$connect":
-        app.run(app.sockets.connect(key, connection))
+        app.run(app.sockets.connect(key, replace(connection, connected_at=now())))
         return ""
     arrival = int(request.get("requestTimeEpoch") or now())
     return app.run(app.sockets.receive(key, connection, event.get("body") or "", arrival))

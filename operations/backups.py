@@ -128,7 +128,10 @@ class Backups:
         return status
 
     def _restored(self, table: str) -> bool:
-        about = self._client.describe_table(TableName=table)["Table"]
+        try:
+            about = self._client.describe_table(TableName=table)["Table"]
+        except self._client.exceptions.ResourceNotFoundException:  # DynamoDB tells of a new table a little later
+            return False
         return bool(about["TableStatus"] == "ACTIVE")
 
     def _until(self, done: Callable[[], bool], what: str) -> None:

@@ -17,11 +17,10 @@ from copilotedge.conversations import Conversations
 from copilotedge.errors import Conflict, InvalidRequest, NotFound
 from copilotedge.models import Message, State
 from copilotedge.prices import dollars
+from copilotedge.rest_shapes import MAX_BYTES
 from copilotedge.users import Users, living
 from copilotedge.values import dataclass
 
-MAX_BYTES = 5_000_000
-"""Of the messages, as Lambda hands them on: a JSON string in ASCII. It may be 6 MB (quotas page of Lambda)."""
 PAGE = 100
 """Messages that are read at once."""
 

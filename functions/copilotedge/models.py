@@ -236,7 +236,7 @@ class Change:
 class Connection:
     """One socket in a conversation. ``resume`` asks the turn's holder for the text so far (see frames: resume).
 
-    From ``token_expires`` (0: never) it is sent nothing any more.
+    It was listed at ``connected_at``, if that is known. From ``token_expires`` (0: never) it is sent nothing any more.
     """
 
     connection_id: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,22 +19,34 @@ from copilotedge.settings import Settings
 if TYPE_CHECKING:
     from copilotedge.users import Entry
 
+MAX_BYTES = 5_000_000
+"""Of messages in an answer, as Lambda hands them on: a JSON string in ASCII. It may be 6 MB (quotas page of Lambda)."""
+
 _FIRST = {"api", "conversation", "conversations", "users", "models", "health", "openapi.json"}
 _LAST = {"messages", "clear", "cancel", "state", "members", "export"}
 
 
-def history(known_as: str, page: Page) -> dict[str, Any]:
-    state = page.state
+def history(known_as: str, page: Page, *, forward: bool) -> dict[str, Any]:
+    """Of what was read, ``forward`` or back from the newest, as much as fits into one answer."""
+    state, entries = page.state, [frames.history_entry(message) for message in page.messages]
+    fit = _fitting(entries if forward else reversed(entries))
+    kept = entries[:fit] if forward else entries[len(entries) - fit :]
     turn = state.running if state and state.running and not state.running.closing else None
     running = {"turnId": turn.turn_id, "messageId": turn.message_id, "attempt": turn.attempt} if turn else None
     return {
         "conversationId": known_as,
         "epoch": state.epoch if state else "",
-        "messages": [frames.history_entry(message) for message in page.messages],
+        "messages": kept,
         "totalTokens": state.total_tokens if state else 0,
-        "hasMore": page.more,
+        "hasMore": page.more or len(kept) < len(entries),
         "turn": running,
     }
+
+
+def _fitting(entries: Iterable[dict[str, Any]]) -> int:
+    """How many of them; at least one."""
+    sizes = accumulate(len(json.dumps(json.dumps(entry))) for entry in entries)
+    return max(1, sum(1 for _ in takewhile(lambda size: size <= MAX_BYTES, sizes)))
 
 
 def conversation_state(

@@ -40,7 +40,14 @@ class Line:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state, status = scope["state"], 0
+        state, status, told = scope["state"], 0, False
+
+        def tell() -> None:
+            nonlocal told
+            told = True
+            route = getattr(scope.get("route"), "path", "/...")
+            request_id = state["headers"]["x-request-id"]
+            self._log.info("request", method=scope["method"], route=route, status=status, request_id=request_id)
 
         async def heard(message: Message) -> None:
             nonlocal status
@@ -49,15 +56,16 @@ class Line:
                 headers = MutableHeaders(scope=message)
                 for name, value in {**HEADERS, **state["headers"], **correlation.headers()}.items():
                     headers.setdefault(name, value)
+            elif not message.get("more_body"):
+                tell()  # before the last word is out: then Lambda may let the process sleep at once
             await send(message)
 
         try:
             with suppress(asyncio.CancelledError):  # the server stops: nobody can be told any more
                 await self._app(scope, receive, heard)
         finally:
-            route = getattr(scope.get("route"), "path", "/...")
-            request_id = state["headers"]["x-request-id"]
-            self._log.info("request", method=scope["method"], route=route, status=status, request_id=request_id)
+            if not told:
+                tell()
 
 
 class Refusals:

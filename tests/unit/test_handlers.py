@@ -127,6 +127,28 @@ def test_the_history_is_paged_both_ways(app):
     assert newest["hasMore"] and older["hasMore"] and later["hasMore"]
 
 
+def test_a_history_that_outgrows_an_answer_is_read_in_pages(app, monkeypatch):
+    monkeypatch.setattr("copilotedge.rest_shapes.MAX_BYTES", 900)
+    for text in ("one", "two", "three"):
+        ask(app, text)
+    _, newest = http(app, "GET", "/conversation/c1/messages")
+    read = [message["seq"] for message in newest["messages"]]
+    assert 1 <= len(read) < 6 and newest["hasMore"]
+    while (page := http(app, "GET", f"/conversation/c1/messages?before={read[0]}")[1])["messages"]:
+        read = [message["seq"] for message in page["messages"]] + read
+    assert read == [1, 2, 3, 4, 5, 6]
+    _, oldest = http(app, "GET", "/conversation/c1/messages?after=0")
+    assert [message["seq"] for message in oldest["messages"]] == read[: len(oldest["messages"])]
+    assert len(oldest["messages"]) < 6 and oldest["hasMore"]
+
+
+def test_a_message_that_is_too_long_for_an_answer_is_read_nevertheless(app, monkeypatch):
+    monkeypatch.setattr("copilotedge.rest_shapes.MAX_BYTES", 1)
+    ask(app, "one")
+    _, body = http(app, "GET", "/conversation/c1/messages")
+    assert ([message["seq"] for message in body["messages"]], body["hasMore"]) == ([2], True)
+
+
 def test_a_chat_without_a_conversation_is_stateless(app):
     status, body = http(app, "POST", "/api/copilotedge", {"messages": [{"role": "user", "content": "Hi"}]})
     assert status == 200
@@ -378,6 +400,14 @@ def test_a_store_that_is_out_of_reach_gives_a_status_to_the_gateway(app, route):
 
     app.store = OutOfReach()
     assert websocket_api.handle(app, event(route))["statusCode"] == 503
+
+
+def test_it_is_known_since_when_a_socket_is_listed(app, monkeypatch):
+    monkeypatch.setattr(websocket_api, "now", lambda: 123)
+    for name in ("websocket-connect", "websocket-message"):
+        websocket_api.handle(app, event(name))
+        [connection] = app.run(app.store.connections("alice/user-123"))
+        assert connection.connected_at == 123
 
 
 def test_the_worker_runs_the_turn_that_a_socket_began(app):

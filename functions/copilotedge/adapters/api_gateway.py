@@ -8,11 +8,14 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.exceptions import ConnectionError as NoConnection
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
+GONE, THROTTLED, FAULT = 410, 429, 500
+"""HTTP statuses, the last with all above it. Not the errors' names: what answers in the gateway's place gives none."""
 POST_TRIES = 6
 _BACKOFF_SECONDS = 0.05
 
@@ -26,24 +29,28 @@ class WebSocketGateway:
         self._threads = threads
 
     async def post(self, connection_id: str, frame: bytes) -> bool:
-        """False when the socket is gone (410). Throttled posts are tried again in place, so order holds.
+        """False when the socket is gone (410). What the gateway did not take is tried again in place, so order holds.
 
-        Raises ``OSError`` when the gateway does not take the frame.
+        That is a throttled post, a fault of its own, a connection that did not come about or was an old one and closed.
+        Not one that stays without an answer: its frame may have been sent. Raises ``OSError`` when it is not taken.
         """
         for attempt in range(POST_TRIES):
             try:
                 await self._post(connection_id, frame)
                 return True
             except ClientError as exc:
-                code = exc.response["Error"]["Code"]
-                if code in ("GoneException", "410"):
+                status, code = exc.response["ResponseMetadata"]["HTTPStatusCode"], exc.response["Error"]["Code"]
+                if status == GONE:
                     return False
-                if code not in ("LimitExceededException", "ThrottlingException", "TooManyRequestsException"):
+                if status != THROTTLED and status < FAULT:
                     raise OSError(f"the gateway refused a frame: {code}") from exc
+                trouble: Exception = exc
+            except (NoConnection, ConnectionClosedError) as exc:
+                trouble = exc
             except BotoCoreError as exc:
                 raise OSError("the gateway does not answer") from exc
             await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))
-        raise OSError("the gateway throttles this socket")
+        raise OSError(f"the gateway took no frame in {POST_TRIES} tries") from trouble
 
     async def disconnect(self, connection_id: str) -> None:
         """Raises ``OSError`` when the gateway does not answer; a socket that is gone is what was wanted."""
@@ -51,9 +58,8 @@ class WebSocketGateway:
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, close)
         except ClientError as exc:
-            code = exc.response["Error"]["Code"]
-            if code not in ("GoneException", "410"):
-                raise OSError(f"the gateway refused to close a socket: {code}") from exc
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] != GONE:
+                raise OSError(f"the gateway refused to close a socket: {exc.response['Error']['Code']}") from exc
         except BotoCoreError as exc:
             raise OSError("the gateway does not answer") from exc
 

@@ -6,12 +6,16 @@ Not boto3, whose resources and transfers nobody needs here: importing those take
 from __future__ import annotations
 
 from functools import cache
+from time import time
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
 from botocore.loaders import Loader
 
+IDLE_SECONDS = 240
+"""After which a connection is not used again. Lambda's network forgets one after some 350 s without telling either end,
+and a frozen environment could not hear of it: the next request would wait in vain."""
 CONNECTIONS = 32
 """Requests that one client may have under way at once."""
 
@@ -26,7 +30,22 @@ def client(service: str, read_timeout: int, attempts: int, endpoint_url: str | N
         retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
     )
-    return _session().create_client(service, endpoint_url=endpoint_url, config=config)
+    made = _session().create_client(service, endpoint_url=endpoint_url, config=config)
+    made.meta.events.register("before-send", _Freshness(made))
+    return made
+
+
+class _Freshness:
+    """Makes a client forget its connections when it has not used any for long. Called before each of its requests."""
+
+    def __init__(self, made: Any) -> None:
+        self._client = made
+        self._used_at = time()
+
+    def __call__(self, **_: object) -> None:
+        idle, self._used_at = time() - self._used_at, time()
+        if idle > IDLE_SECONDS:
+            self._client.close()  # they are made anew on demand
 
 
 class _OurServices(Loader):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 from botocore.stub import Stubber
 
 from copilotedge.adapters import api_gateway
@@ -51,10 +51,13 @@ async def test_a_socket_that_is_gone_is_no_error(stub, code):
     assert not await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
-@pytest.mark.parametrize("code", ["LimitExceededException", "ThrottlingException", "TooManyRequestsException"])
-async def test_a_throttled_frame_is_posted_again_in_place(stub, code):
-    refuse(stub, code, 429)
-    refuse(stub, code, 429)
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("LimitExceededException", 429), ("429", 429), ("InternalServerError", 500), ("503", 503)],
+)
+async def test_a_frame_that_is_throttled_or_meets_a_fault_is_posted_again_in_place(stub, code, status):
+    refuse(stub, code, status)
+    refuse(stub, code, status)
     stub.add_response("post_to_connection", {}, SENT)
     assert await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
@@ -62,11 +65,11 @@ async def test_a_throttled_frame_is_posted_again_in_place(stub, code):
 async def test_a_socket_that_stays_throttled_is_an_error(stub):
     for _ in range(POST_TRIES):
         refuse(stub, "LimitExceededException", 429)
-    with pytest.raises(OSError, match="throttles"):
+    with pytest.raises(OSError, match="took no frame"):
         await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
 
 
-@pytest.mark.parametrize("code", ["ForbiddenException", "PayloadTooLargeException", "500"])
+@pytest.mark.parametrize("code", ["ForbiddenException", "PayloadTooLargeException", "400"])
 async def test_any_other_refusal_is_an_error_at_once(stub, code):
     refuse(stub, code)
     with pytest.raises(OSError, match=code) as caught:
@@ -74,10 +77,26 @@ async def test_any_other_refusal_is_an_error_at_once(stub, code):
     assert "inside" not in str(caught.value)
 
 
-async def test_a_gateway_that_does_not_answer_is_an_error():
-    class Silent:
-        def post_to_connection(self, **_: object) -> None:
-            raise ReadTimeoutError(endpoint_url="https://w")
+class Failing:
+    """Raises the errors, one a post, and then takes frames."""
 
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    def post_to_connection(self, **_: object) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+@pytest.mark.parametrize("error", [ConnectionClosedError, EndpointConnectionError, ConnectTimeoutError])
+async def test_a_frame_that_met_a_dead_connection_is_posted_over_another(error):
+    client = Failing(error(endpoint_url="https://w"))
+    assert await WebSocketGateway(client, ThreadPoolExecutor(1)).post("a=", b"{}")
+    assert client.errors == []
+
+
+async def test_a_gateway_that_does_not_answer_is_an_error_at_once_for_the_frame_may_have_been_sent():
+    client = Failing(*[ReadTimeoutError(endpoint_url="https://w")] * 2)
     with pytest.raises(OSError, match="does not answer"):
-        await WebSocketGateway(Silent(), ThreadPoolExecutor(1)).post("a=", b"{}")
+        await WebSocketGateway(client, ThreadPoolExecutor(1)).post("a=", b"{}")
+    assert len(client.errors) == 1

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import boto3
 import pytest
 
@@ -35,3 +39,51 @@ def test_an_endpoint_may_be_named():
 def test_another_service_is_not_found():
     with pytest.raises(Exception, match="Unknown service: 's3'"):
         aws.client("s3", read_timeout=5, attempts=1)
+
+
+class Server(ThreadingHTTPServer):
+    """Answers everything with ``{}`` and keeps its connections open; ``callers`` are their other ends."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.callers: list[tuple[str, int]] = []
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.callers.append(self.client_address)
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(0, 1), (aws.IDLE_SECONDS, 1), (aws.IDLE_SECONDS + 1, 2)])
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch, server, idle, connections):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    now = 1_000.0
+    monkeypatch.setattr(aws, "time", lambda: now)
+    client = aws.client("dynamodb", 5, 1, endpoint_url=f"http://127.0.0.1:{server.server_port}")
+    for _ in range(3):
+        client.list_tables()
+    now += idle
+    client.list_tables()
+    client.close()
+    assert len(server.callers) == 4
+    assert len(set(server.callers)) == connections

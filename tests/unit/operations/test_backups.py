@@ -148,6 +148,23 @@ def test_the_state_comes_last(aws, backup):
     assert [conversations[2], conversations[5]] == ["STATE", "STATE"]
 
 
+def test_a_table_that_dynamodb_does_not_tell_of_yet_is_waited_for(aws, monkeypatch):
+    waits, client = [], aws.client("dynamodb")
+    backups = Backups(aws.stack, waits.append)
+    about, describe, answers = backups.back_up(), client.describe_table, ["not yet"]
+
+    def forgetful(**names: str) -> object:
+        if answers:
+            raise client.exceptions.ResourceNotFoundException(
+                {"Error": {"Code": "ResourceNotFoundException"}}, answers.pop()
+            )
+        return describe(**names)
+
+    monkeypatch.setattr(client, "describe_table", forgetful)
+    assert rows(aws, backups.restore(about)) == rows(aws)
+    assert len(waits) == 1
+
+
 def test_a_backup_that_takes_time_is_waited_for(aws):
     waits, answers = [], iter(["CREATING", "CREATING", "AVAILABLE"])
     backups = Backups(aws.stack, waits.append)

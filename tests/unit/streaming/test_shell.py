@@ -10,15 +10,38 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Send
 
 from copilotedge.errors import Conflict, LimitExceeded, ModelNotAllowed
 from streaming import incoming
+from streaming.edge import Line
 from streaming.outgoing import answer
-from tests.fakes import FakeTokens
+from tests.fakes import FakeLog, FakeTokens
 from tests.unit.invocations import http
 
+END = {"type": "http.response.body", "body": b""}
 NOBODY = {"authorization": ""}
 ORIGIN = "https://shop.example"
+
+
+async def test_the_line_of_a_request_is_written_before_its_end_is_told_for_the_process_may_sleep_then():
+    log, lines = FakeLog(), []
+
+    async def told(_scope: object, _receive: object, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({**END, "body": b"word", "more_body": True})
+        await send(END)
+
+    async def send(_message: Message) -> None:
+        lines.append(len(log.lines))
+
+    await Line(told, log)({"type": "http", "method": "GET"}, receive_nothing, send)
+    assert lines == [0, 0, 1]
+    assert len(log.lines) == 1
+
+
+async def receive_nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 async def whoami(request: Request) -> Response:
