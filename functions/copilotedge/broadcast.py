@@ -14,7 +14,7 @@ from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 
 LONGEST_FLUSH_SECONDS = 60.0
 CONNECTING_MS = 5_000
-"""So long after it was listed a socket that is unknown to the gateway may be one that is still being let in: the gateway
+"""So long after it was listed a socket that the gateway does not know may be one that is still being let in: the gateway
 waits for the function that listed it."""
 CONNECTING_PAUSE_SECONDS = 0.1
 MAX_BACKLOG = 1000
