@@ -14,8 +14,8 @@ from copilotedge.ports import Clock, ConversationStore, Gateway, Log
 
 LONGEST_FLUSH_SECONDS = 60.0
 CONNECTING_MS = 5_000
-"""So long after it was listed a socket that the gateway does not know may be one that is still being let in: the gateway
-waits for the function that listed it."""
+"""So long after it was listed a socket that the gateway does not know may be one that is still being let in: that waits
+for the function that listed it."""
 CONNECTING_PAUSE_SECONDS = 0.1
 MAX_BACKLOG = 1000
 """Frames that may wait for one socket; a socket further behind is left alone (it sees the hole and resumes)."""
