@@ -262,10 +262,10 @@ def test_unpatched_every_environment_unpacks_its_own_layer(tmp_path: Path) -> No
 
 
 def test_patched_environments_share_one_compiled_layer(tmp_path: Path) -> None:
-    module = patches.unpacking_once(tmp_path / "shared")
+    module, packed = patches.unpacking_once(tmp_path / "shared"), layer(tmp_path / "layer.zip")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        with module.ZipFile(layer(tmp_path / "layer.zip")) as archive:
+        with module.ZipFile(packed) as archive:
             archive.extractall(tmp_path / name)
     assert (tmp_path / "a").resolve() == (tmp_path / "b").resolve()
     assert list((tmp_path / "a").rglob("wise.*.pyc"))
