@@ -4,7 +4,6 @@ tests/unit/local/test_patches.py fails for each patch that a newer MiniStack no 
 """
 
 import compileall
-import contextlib
 import hashlib
 import json
 import queue
@@ -30,6 +29,7 @@ SECRET = "AWS::SecretsManager::Secret"
 CALL = "            result = handler_fn(event, context)\n"
 END_OF_LOG = "--- end of the log of this invocation ---"
 LONGEST_LOG_WAIT_SECONDS = 10.0
+LOG_POLL_SECONDS = 0.02
 CONNECT_ANSWER: ContextVar[dict[str, Any] | None] = ContextVar("CONNECT_ANSWER", default=None)
 
 
@@ -197,11 +197,23 @@ def marking_the_end(script: str) -> str:
 
 
 def up_to_the_mark(worker: Any, *_: float, **__: float) -> str:
-    """The log of the invocation that has just answered. Its end was written before the answer, so it is on its way."""
-    lines = []
-    with contextlib.suppress(queue.Empty):
-        while (line := worker._stderr_queue.get(timeout=LONGEST_LOG_WAIT_SECONDS)) != END_OF_LOG:
-            lines.append(line)
+    """The log of the invocation that has just answered. Its end was written before the answer, so it is on its way.
+
+    That of a process which has died ends without it.
+    """
+    lines: list[str] = []
+    deadline = time.monotonic() + LONGEST_LOG_WAIT_SECONDS
+    while time.monotonic() < deadline:
+        reading = worker._stderr_thread.is_alive()
+        try:
+            line, mark, _ = worker._stderr_queue.get(timeout=LOG_POLL_SECONDS).partition(END_OF_LOG)
+        except queue.Empty:
+            if reading:
+                continue
+            break
+        lines += [line] if line or not mark else []
+        if mark:
+            break
     return "\n".join(lines)
 
 

@@ -49,6 +49,7 @@ class Channel:
         self._outboxes: dict[str, _Outbox] = {}
         self._early: list[bytes] | None = []
         self._granted: set[str] = set()
+        self._let_in: set[str] = set()
         self.posted = 0
         self.failures = 0
         self.may_speak: Callable[[], bool] = lambda: True
@@ -140,6 +141,7 @@ class Channel:
                     await self._gateway.disconnect(connection_id)
                 elif await self._gateway.post(connection_id, data):
                     self.posted += 1
+                    self._let_in.add(connection_id)
                     return True
                 elif self._is_connecting(connection_id):
                     await asyncio.sleep(CONNECTING_PAUSE_SECONDS)
@@ -163,7 +165,8 @@ class Channel:
         return 0 < self._connections[connection_id].token_expires <= self._clock()
 
     def _is_connecting(self, connection_id: str) -> bool:
-        return self._clock() < self._connections[connection_id].connected_at + CONNECTING_MS
+        listed_at = self._connections[connection_id].connected_at
+        return connection_id not in self._let_in and self._clock() < listed_at + CONNECTING_MS
 
 
 class _Outbox:

@@ -41,6 +41,8 @@ MAX_LOST_RACES = 100
 IMPATIENT = 4
 """So many tries (a tenth of a second, perhaps) somebody who only tells is left in peace."""
 
+LOOK_MS = 250
+"""How often a repeated message looks whether its turn has been claimed."""
 MOST_BACKOFF_SECONDS = 0.8
 """So long at most a loser waits, at random: a crowd whose tries take 50 ms each then gets in one after the other."""
 
@@ -385,10 +387,17 @@ class Conversations:
         turn = seen.turn if seen else None
         if turn is None or turn.holder or not turn.is_held(self._clock()):
             return
-        await asyncio.sleep(max(0, turn.began_at + transitions.FRESH_MS - self._clock()) / 1000)
-        state = await self._store.state(conversation_id)
-        if state and state.turn and state.turn.turn_id == turn.turn_id and not state.turn.holder:
-            await self._wake_for(conversation_id, turn)
+        left = min(transitions.FRESH_MS, max(0, turn.began_at + transitions.FRESH_MS - self._clock()))
+        while True:
+            await asyncio.sleep(min(left, LOOK_MS) / 1000)
+            state = await self._store.state(conversation_id)
+            now = state.turn if state else None
+            if now is None or now.turn_id != turn.turn_id or now.holder:
+                return
+            if left <= LOOK_MS:
+                break
+            left -= LOOK_MS
+        await self._wake_for(conversation_id, turn)
 
     async def _revive(self, conversation_id: str, before: State | None, change: Change | None = None) -> None:
         """Whoever meets a turn whose lease has run out wakes a worker for it: that is how crashes heal.

@@ -155,6 +155,19 @@ async def test_a_socket_that_is_still_being_let_in_misses_nothing(setting, monke
     assert await setting.store.connections("c1") == (young,)
 
 
+async def test_a_socket_that_was_in_and_is_unknown_now_is_gone(setting):
+    young = replace(A, connected_at=setting.clock.now)
+    await setting.store.connect("c1", young)
+    channel = setting.channel()
+    channel.update([young])
+    channel.send(word(1))
+    assert await channel.flush(30)
+    setting.gateway.gone.add("a")
+    channel.send(word(2))
+    assert await channel.flush(30)
+    assert await setting.store.connections("c1") == ()
+
+
 async def test_a_socket_that_has_had_the_time_to_come_in_is_gone(setting, monkeypatch):
     monkeypatch.setattr(broadcast, "CONNECTING_PAUSE_SECONDS", 0)
     young = replace(A, connected_at=setting.clock.now)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 GONE, THROTTLED, FAULT = 410, 429, 500
 """HTTP statuses, the last with all above it. Not the errors' names: what answers in the gateway's place gives none."""
 POST_TRIES = 6
+POST_SECONDS = 5.0
+"""After which no try is begun any more."""
 _BACKOFF_SECONDS = 0.05
 
 
@@ -34,6 +36,7 @@ class WebSocketGateway:
         That is a throttled post, a fault of its own, a connection that did not come about or was an old one and closed.
         Not one that stays without an answer: its frame may have been sent. Raises ``OSError`` when it is not taken.
         """
+        end = asyncio.get_running_loop().time() + POST_SECONDS
         for attempt in range(POST_TRIES):
             try:
                 await self._post(connection_id, frame)
@@ -49,8 +52,10 @@ class WebSocketGateway:
                 trouble = exc
             except BotoCoreError as exc:
                 raise OSError("the gateway does not answer") from exc
+            if asyncio.get_running_loop().time() > end:
+                break
             await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))
-        raise OSError(f"the gateway took no frame in {POST_TRIES} tries") from trouble
+        raise OSError(f"the gateway took no frame in {attempt + 1} tries") from trouble
 
     async def disconnect(self, connection_id: str) -> None:
         """Raises ``OSError`` when the gateway does not answer; a socket that is gone is what was wanted."""

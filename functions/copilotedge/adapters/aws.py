@@ -6,6 +6,7 @@ Not boto3, whose resources and transfers nobody needs here: importing those take
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from time import time
 from typing import Any
 
@@ -13,9 +14,11 @@ import botocore.session
 from botocore.config import Config
 from botocore.loaders import Loader
 
-IDLE_SECONDS = 240
-"""After which a connection is not used again. Lambda's network forgets one after some 350 s without telling either end,
-and a frozen environment could not hear of it: the next request would wait in vain."""
+CONNECTIONS_LIVE_SECONDS = 240
+"""After which they are made anew, for one of them may have been idle as long. Lambda's network forgets a connection
+that is idle for some 350 s and tells neither end, and a frozen environment could not hear of it: who used it would wait
+in vain.
+"""
 CONNECTIONS = 32
 """Requests that one client may have under way at once."""
 
@@ -36,16 +39,18 @@ def client(service: str, read_timeout: int, attempts: int, endpoint_url: str | N
 
 
 class _Freshness:
-    """Makes a client forget its connections when it has not used any for long. Called before each of its requests."""
+    """Makes a client forget its old connections. Called before each of its requests; those under way go on."""
 
     def __init__(self, made: Any) -> None:
         self._client = made
-        self._used_at = time()
+        self._since = time()
+        self._lock = Lock()
 
     def __call__(self, **_: object) -> None:
-        idle, self._used_at = time() - self._used_at, time()
-        if idle > IDLE_SECONDS:
-            self._client.close()  # they are made anew on demand
+        with self._lock:
+            if time() - self._since > CONNECTIONS_LIVE_SECONDS:
+                self._client.close()  # it opens others when it needs them
+                self._since = time()
 
 
 class _OurServices(Loader):

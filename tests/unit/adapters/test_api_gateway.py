@@ -77,6 +77,13 @@ async def test_any_other_refusal_is_an_error_at_once(stub, code):
     assert "inside" not in str(caught.value)
 
 
+async def test_a_gateway_that_takes_its_time_to_fail_is_not_tried_as_often(stub, monkeypatch):
+    monkeypatch.setattr(api_gateway, "POST_SECONDS", -1)
+    refuse(stub, "InternalServerError", 500)
+    with pytest.raises(OSError, match="in 1 tries"):
+        await WebSocketGateway(stub.client, ThreadPoolExecutor(1)).post("a=", b"{}")
+
+
 class Failing:
     """Raises the errors, one a post, and then takes frames."""
 

@@ -73,17 +73,19 @@ def server() -> Iterator[Server]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(("idle", "connections"), [(0, 1), (aws.IDLE_SECONDS, 1), (aws.IDLE_SECONDS + 1, 2)])
-def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch, server, idle, connections):
+LIFE = aws.CONNECTIONS_LIVE_SECONDS
+
+
+@pytest.mark.parametrize(("pause", "connections"), [(0, 1), (LIFE / 3, 1), (LIFE / 2, 2), (LIFE + 1, 4)])
+def test_a_connection_is_not_used_for_so_long_that_it_might_be_forgotten(monkeypatch, server, pause, connections):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     now = 1_000.0
     monkeypatch.setattr(aws, "time", lambda: now)
     client = aws.client("dynamodb", 5, 1, endpoint_url=f"http://127.0.0.1:{server.server_port}")
-    for _ in range(3):
+    for _ in range(4):
         client.list_tables()
-    now += idle
-    client.list_tables()
+        now += pause
     client.close()
     assert len(server.callers) == 4
     assert len(set(server.callers)) == connections

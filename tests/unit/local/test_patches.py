@@ -210,7 +210,7 @@ def test_patched_a_deployment_keeps_a_generated_secret_and_an_end_deletes_it(mad
 
 
 def silence() -> SimpleNamespace:
-    return SimpleNamespace(_stderr_queue=queue.Queue())
+    return SimpleNamespace(_stderr_queue=queue.Queue(), _stderr_thread=threading.Thread())
 
 
 def duration_of_drain(worker: object, drain: object) -> float:
@@ -235,9 +235,17 @@ def test_patched_a_function_marks_the_end_of_an_invocations_log(tmp_path: Path) 
 
 def test_patched_an_invocation_has_its_own_log() -> None:
     worker = silence()
-    for line in ("one", "two", patches.END_OF_LOG, patches.END_OF_LOG, "three", patches.END_OF_LOG):
+    for line in ("one", "", "two", patches.END_OF_LOG, patches.END_OF_LOG, "three" + patches.END_OF_LOG):
         worker._stderr_queue.put(line)
-    assert [patches.up_to_the_mark(worker) for _ in range(3)] == ["one\ntwo", "", "three"]
+    assert [patches.up_to_the_mark(worker) for _ in range(3)] == ["one\n\ntwo", "", "three"]
+
+
+def test_patched_a_process_that_died_has_the_log_of_its_life() -> None:
+    worker = silence()
+    worker._stderr_thread.start()
+    worker._stderr_thread.join()
+    worker._stderr_queue.put("last words")
+    assert patches.up_to_the_mark(worker) == "last words"
 
 
 def test_unpatched_a_restart_keeps_the_position_in_a_stream_that_it_does_not_keep() -> None:
