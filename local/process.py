@@ -41,21 +41,12 @@ class Process:
             return not acquired
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Starts the process in a session of its own, so that a Ctrl-C in the terminal reaches only us."""
+        """Raises LocalStackError when it runs already."""
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._pid_file.open("a+") as pid_file, self.log.open(self._log_mode) as log:
             if not acquire(pid_file.fileno(), fcntl.LOCK_EX):
                 raise LocalStackError(f"{self.name} is already running")
-            child = subprocess.Popen(
-                command,
-                env=environment,
-                cwd=CHECKOUT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=[pid_file.fileno()],
-            )
+            child = launch(command, environment, log, keep=[pid_file.fileno()])
             pid_file.truncate(0)
             pid_file.write(str(child.pid))
         child.returncode = 0  # it may outlive us: keep Popen from warning of that
@@ -117,15 +108,7 @@ def run_to_end(command: Sequence[str], environment: Mapping[str, str], output: I
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     child = None
     try:
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        child = launch(command, environment, output)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return child.wait()
     except BaseException:
@@ -135,6 +118,22 @@ def run_to_end(command: Sequence[str], environment: Mapping[str, str], output: I
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def launch(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[str], keep: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that a Ctrl-C in the terminal reaches only us; it inherits the files ``keep``."""
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=keep,
+    )
 
 
 def acquire(descriptor: int, kind: int) -> bool:

@@ -76,7 +76,6 @@ def test_the_first_chunk_arrives_while_the_model_is_still_generating(stack: Depl
                 gate.set()
     [request] = stack.model.wait_for_outcomes(1)
     assert "".join(text for _, text in arrived) == STORY
-    assert len(arrived) > half / 2
     assert "".join(text for when, text in arrived if when < request.ended_at).startswith("".join(WORDS[:half]))
 
 

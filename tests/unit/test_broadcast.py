@@ -57,6 +57,14 @@ async def setting() -> AsyncIterator[Setting]:
         await channel.close()
 
 
+@pytest.fixture
+async def young(setting: Setting) -> Connection:
+    """A socket that was listed just now."""
+    connection = replace(A, connected_at=setting.clock.now)
+    await setting.store.connect("c1", connection)
+    return connection
+
+
 def word(text: object) -> frames.Frame:
     return {"type": "delta", "content": str(text), "metadata": {"offset": 0}}
 
@@ -138,10 +146,8 @@ async def test_a_socket_that_is_gone_is_forgotten_and_posted_to_no_more(setting)
     assert setting.log.lines == []
 
 
-async def test_a_socket_that_is_still_being_let_in_misses_nothing(setting, monkeypatch):
+async def test_a_socket_that_is_still_being_let_in_misses_nothing(setting, young, monkeypatch):
     monkeypatch.setattr(broadcast, "CONNECTING_PAUSE_SECONDS", 0)
-    young = replace(A, connected_at=setting.clock.now)
-    await setting.store.connect("c1", young)
     setting.gateway.gone.add("a")
     channel = setting.channel()
     channel.update([young, B])
@@ -155,9 +161,7 @@ async def test_a_socket_that_is_still_being_let_in_misses_nothing(setting, monke
     assert await setting.store.connections("c1") == (young,)
 
 
-async def test_a_socket_that_was_in_and_is_unknown_now_is_gone(setting):
-    young = replace(A, connected_at=setting.clock.now)
-    await setting.store.connect("c1", young)
+async def test_a_socket_that_was_in_and_is_unknown_now_is_gone(setting, young):
     channel = setting.channel()
     channel.update([young])
     channel.send(word(1))
@@ -168,10 +172,8 @@ async def test_a_socket_that_was_in_and_is_unknown_now_is_gone(setting):
     assert await setting.store.connections("c1") == ()
 
 
-async def test_a_socket_that_has_had_the_time_to_come_in_is_gone(setting, monkeypatch):
+async def test_a_socket_that_has_had_the_time_to_come_in_is_gone(setting, young, monkeypatch):
     monkeypatch.setattr(broadcast, "CONNECTING_PAUSE_SECONDS", 0)
-    young = replace(A, connected_at=setting.clock.now)
-    await setting.store.connect("c1", young)
     setting.gateway.gone.add("a")
     channel = setting.channel()
     channel.update([young])
